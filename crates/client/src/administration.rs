@@ -179,7 +179,9 @@ impl Client {
                     after: retry_after(&answer.headers),
                 }),
                 Ok(answer) => Fault::of(answer.status, &answer.headers),
-                Err(Error::Unreachable { .. } | Error::Interrupted { .. }) => Some(Fault::Broken),
+                Err(Error::Unreachable { .. } | Error::TimedOut { .. } | Error::Interrupted { .. }) => {
+                    Some(Fault::Broken)
+                }
                 Err(_) => None,
             };
             if !self.wire.pause(&mut patience, fault).await {

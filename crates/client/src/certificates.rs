@@ -108,7 +108,8 @@ fn of_files(paths: &[PathBuf]) -> Result<OfHost> {
     Ok(found)
 }
 
-fn identity(certificate: &Path, key: &Path) -> Result<Identity> {
+/// The certificate of this client in one PEM file, with those that lead to its authority, and its key in another one.
+pub(crate) fn identity(certificate: &Path, key: &Path) -> Result<Identity> {
     let chain = certificates(certificate)?;
     let text = read(key)?;
     let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|error| failed(key, &error.to_string()))?;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Error, Result,
+    authorization::Authorization,
     credentials::{Login, Secret},
     wire::{Answer, Wire},
 };
@@ -24,21 +25,21 @@ struct Challenge {
     parameters: Vec<(String, String)>,
 }
 
-/// The `Authorization` header with which to repeat the request that `refusal` answered; `None`: there is nothing to log
+/// The authorization with which to repeat the request that `refusal` answered; `None`: there is nothing to log
 /// in with, or the token server refuses it.
 pub(crate) async fn answer(
     wire: &Wire,
     login: Option<Login>,
     refusal: &Answer,
     scope: &str,
-) -> Result<Option<HeaderValue>> {
+) -> Result<Option<Authorization>> {
     let challenges = challenges(refusal)?;
     if let Some(Login {
         secret: Secret::RegistryToken(token),
         ..
     }) = &login
     {
-        return sensitive(format!("Bearer {token}")).map(Some);
+        return sensitive(format!("Bearer {token}")).map(|header| Some(Authorization::lasting(header)));
     }
     if let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == "bearer") {
         return fetch_token(wire, bearer, login.as_ref(), scope).await;
@@ -48,7 +49,7 @@ pub(crate) async fn answer(
             user,
             secret: Secret::Password(password),
         }) if challenges.iter().any(|challenge| challenge.scheme == "basic") => {
-            sensitive(basic(&user, &password)).map(Some)
+            sensitive(basic(&user, &password)).map(|header| Some(Authorization::lasting(header)))
         }
         _ => Ok(None),
     }
@@ -100,7 +101,7 @@ pub(crate) async fn log_in(wire: &Wire, login: &Login, refusal: &Answer) -> Resu
     let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == "bearer") else {
         let authorization = answer(wire, Some(login.clone()), refusal, "").await?;
         return Ok(authorization.map(|authorization| LoggedIn {
-            authorization,
+            authorization: authorization.header,
             refresh_token: None,
         }));
     };
@@ -156,21 +157,20 @@ pub(crate) async fn refresh_token(
     Ok(answer.and_then(|json| Some(json["refresh_token"].as_str()?.to_owned())))
 }
 
-/// The header with a new token; `None` when the token server refuses the credentials.
+/// The authorization by a new token; `None` when the token server refuses the credentials.
 async fn fetch_token(
     wire: &Wire,
     challenge: &Challenge,
     login: Option<&Login>,
     scope: &str,
-) -> Result<Option<HeaderValue>> {
+) -> Result<Option<Authorization>> {
     // The scope of the challenge takes precedence: the registry may want more than the caller asked for.
     let scope = challenge.parameter("scope").unwrap_or(scope);
     let Some(json) = ask(wire, challenge, login, scope, &[]).await? else {
         return Ok(None);
     };
-    let authorization = sensitive(format!("Bearer {}", token_of(challenge, &json)?))?;
-    wire.lifetimes.note(&authorization, &json);
-    Ok(Some(authorization))
+    let header = sensitive(format!("Bearer {}", token_of(challenge, &json)?))?;
+    Ok(Some(Authorization::with_token(header, &json)))
 }
 
 /// The token in the answer of a token server, by either of its names.
@@ -196,7 +196,7 @@ async fn ask(
     let realm = challenge
         .parameter("realm")
         .ok_or_else(|| Error::not_a_registry("WWW-Authenticate", "a Bearer challenge without `realm`"))?;
-    let server = wire.token_server(realm)?;
+    let server = wire.token_server(realm, login.is_some())?;
     let service = challenge.parameter("service").unwrap_or_default();
     let own = [("service", service), ("scope", scope), ("client_id", "wharf")];
     let parameters = [&own[..], more].concat();

@@ -39,7 +39,7 @@ pub const NOT_FOUND: &str = "credentials not found in native keychain";
 pub const TOKEN_USER: &str = "<token>";
 
 /// Places to look for credentials.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// Credentials that were given, for every registry.
     pub given: Option<Login>,
@@ -48,7 +48,7 @@ pub struct Credentials {
 }
 
 /// A user with a secret.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     /// Name of the user.
     pub user: String,
@@ -57,7 +57,7 @@ pub struct Login {
 }
 
 /// The secret of a user.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// A password, for the registry or for its token server.
     Password(String),
@@ -68,7 +68,7 @@ pub enum Secret {
 }
 
 /// Why credentials cannot be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CredentialsError {
     /// A configuration cannot be read.
     #[error("cannot read the credentials in `{place}`: {reason}")]

@@ -11,7 +11,7 @@ use crate::{CredentialsError, text::printable};
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a registry could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// No server answers at the address.
     #[error("cannot reach `{url}`: {reason}")]
@@ -19,6 +19,14 @@ pub enum Error {
         /// URL or host that was asked.
         url: String,
         /// Reason, with a remedy where there is one.
+        reason: String,
+    },
+    /// The registry does not answer in time.
+    #[error("`{url}` does not answer in time: {reason}")]
+    TimedOut {
+        /// URL or host that was asked.
+        url: String,
+        /// What did not come, with a remedy where there is one.
         reason: String,
     },
     /// The connection broke while a request was under way.
@@ -60,8 +68,9 @@ pub enum Error {
     },
     /// The registry refuses the request.
     #[error(
-        "`{}` is refused with {status}: {}{}",
+        "`{}` is refused with {status}{}: {}{}",
         printable(path),
+        by(server.as_deref()),
         printable(message),
         remedy(path, *status, message)
     )]
@@ -74,6 +83,8 @@ pub enum Error {
         message: String,
         /// Time after which the registry wants to be asked again.
         after: Option<Duration>,
+        /// Scheme, host and port of the server that refuses, when redirects led to it from the registry.
+        server: Option<String>,
     },
     /// The list of referrers that clients keep at a tag cannot be extended.
     #[error("the list of referrers at the tag `{tag}` of `{repository}` cannot be extended: {reason}")]
@@ -179,6 +190,13 @@ pub(crate) fn is_unsupported(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 404 | 405 | 406 | 501)
 }
 
+/// The server that refuses, when it is not the registry.
+fn by(server: Option<&str>) -> String {
+    server.map_or_else(String::new, |server| {
+        format!(" by `{server}`, to which the registry led")
+    })
+}
+
 fn unauthorized(host: &str, user: Option<&str>) -> String {
     match user {
         Some(user) => format!(
@@ -272,6 +290,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             message: message.to_owned(),
             after: None,
+            server: None,
         };
         refused.to_string()
     }

@@ -11,6 +11,7 @@
 
 mod address;
 mod administration;
+mod authorization;
 mod certificates;
 mod challenge;
 pub mod control;
@@ -20,9 +21,11 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod fallback;
-mod lifetimes;
+mod lists;
+mod logins;
 mod names;
 pub mod outgoing;
+mod passed;
 mod patience;
 mod probe;
 mod problem;
@@ -31,8 +34,10 @@ mod referrers;
 mod site;
 mod stream;
 mod text;
+mod tokens;
 pub mod transfer;
 mod unreachable;
+pub mod upstream;
 mod verify;
 mod wire;
 
@@ -48,25 +53,22 @@ pub use stream::{Blob, BlobReader};
 pub use text::{printable, printable_json};
 pub use verify::Verified;
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
-use parking_lot::Mutex;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use wharf_oci::{Digest, Reference, media_type};
 
-use names::{Names, Rejected};
+use authorization::Authorization;
+use lists::{PAGE_LIMIT, Pages};
+use logins::Logins;
+use tokens::Tokens;
 use wire::{Answer, Wire};
 
 /// Bytes of a manifest, as registries limit them.
 const MANIFEST_LIMIT: usize = 4 << 20;
 /// Bytes of the configuration of an image: far more than real ones have.
 const CONFIG_LIMIT: usize = 16 << 20;
-/// Bytes of one page of a list: some registries send all tags of a repository at once.
-const PAGE_LIMIT: usize = 16 << 20;
-/// Entries that are asked for at a time.
-const PAGE: usize = 1000;
 
 /// Media types of all kinds of manifests.
 const ACCEPT: [&str; 5] = [
@@ -95,14 +97,13 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Client {
     wire: Wire,
-    credentials: Credentials,
+    logins: Logins,
     host: String,
-    /// `Authorization` headers by the scope that they are for.
-    authorizations: Mutex<HashMap<String, HeaderValue>>,
+    tokens: Tokens,
 }
 
 /// A manifest as it is stored.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// Media type by the registry's `Content-Type`.
     pub media_type: String,
@@ -110,6 +111,12 @@ pub struct Manifest {
     pub digest: Digest,
     /// Bytes as they are stored.
     pub bytes: Bytes,
+}
+
+/// The pages of a list of a registry.
+struct Asked<'a> {
+    client: &'a Client,
+    target: &'a Target,
 }
 
 /// What is asked of a registry.
@@ -129,12 +136,18 @@ impl Client {
     /// When no server answers there, or a server that is not a registry.
     pub async fn connect(address: &Address, options: Options) -> Result<Self> {
         let wire = Wire::connect(address, &options).await?;
-        Ok(Self {
+        let host = address.host().to_owned();
+        Ok(Self::over(wire, host, Logins::Stored(options.credentials)))
+    }
+
+    /// A client that asks over `wire`, with the credentials that `logins` has for `host`.
+    fn over(wire: Wire, host: String, logins: Logins) -> Self {
+        Self {
             wire,
-            host: address.host().to_owned(),
-            credentials: options.credentials,
-            authorizations: Mutex::default(),
-        })
+            logins,
+            host,
+            tokens: Tokens::default(),
+        }
     }
 
     /// The names of all repositories that the user may see, in the registry's order.
@@ -198,19 +211,7 @@ impl Client {
     pub async fn manifest(&self, repository: &str, reference: &Reference) -> Result<Manifest> {
         let target = Target::pull(repository, &format!("manifests/{reference}"));
         let answer = self.get(&target, &target.path, MANIFEST_LIMIT).await?;
-        let digest = match reference {
-            Reference::Digest(digest) => *digest,
-            Reference::Tag(_) => announced(&answer)?.unwrap_or_else(|| Digest::sha256_of(&answer.body)),
-        };
-        check(&target.path, &digest, &answer.body)?;
-        Ok(Manifest {
-            media_type: answer
-                .header(&header::CONTENT_TYPE)
-                .unwrap_or_default()
-                .to_owned(),
-            digest,
-            bytes: answer.body,
-        })
+        Manifest::of(&target.path, reference, answer)
     }
 
     /// A small blob, such as the configuration of an image.
@@ -226,56 +227,8 @@ impl Client {
 
     /// The pages of a list, at most so many.
     async fn list(&self, target: &Target, member: &str, pages: usize) -> Result<Vec<String>> {
-        let mut names = Names::default();
-        let mut next = Some(format!("{}?n={PAGE}", target.path));
-        // A page that was guessed: a full one named no next page.
-        let mut is_guess = false;
-        let mut count = 0;
-        while let Some(page) = next
-            && count < pages
-        {
-            count += 1;
-            let before = names.len();
-            let rejected = |rejected: Rejected, entries| match rejected {
-                Rejected::NotJson => Error::not_a_registry(&page, "no JSON with a list of names"),
-                Rejected::Full => Error::Endless {
-                    path: target.path.clone(),
-                    entries,
-                },
-            };
-            let is_new = names.may_ask_for(&page).map_err(|why| rejected(why, before))?;
-            if !is_new {
-                return Err(Error::not_a_registry(
-                    &page,
-                    "the pages of its list form a circle",
-                ));
-            }
-            let answer = match self.get(target, &page, PAGE_LIMIT).await {
-                // A registry without such pages has sent all; one that is busy or fails may have more.
-                Err(Error::Refused { status, .. }) if is_guess && error::is_unsupported(status) => break,
-                answer => answer?,
-            };
-            let taken = names.take(&answer.body, member);
-            taken.map_err(|why| rejected(why, names.len()))?;
-            // A page without names ends the list, whatever it links to.
-            if names.len() == before {
-                break;
-            }
-            // A registry that does not know `last` has sent names that came before.
-            if is_guess && names.repeats_from(before) {
-                names.truncate(before);
-                break;
-            }
-            next = self.wire.next_page(&page, &answer)?;
-            is_guess = next.is_none() && names.len() - before == PAGE;
-            if is_guess {
-                next = names.last().map(|last| {
-                    let last = utf8_percent_encode(last, NON_ALPHANUMERIC);
-                    format!("{}?n={PAGE}&last={last}", target.path)
-                });
-            }
-        }
-        Ok(names.into_vec())
+        let asked = Asked { client: self, target };
+        lists::names(&asked, &target.path, member, pages).await
     }
 
     /// A refresh token for `login`: for its password, or in place of its refresh token, then for `lifetime` at most if the registry
@@ -295,55 +248,55 @@ impl Client {
 
     /// Gets `path`, the one of `target` or a further page of it, and logs in when the registry requires that.
     async fn get(&self, target: &Target, path: &str, limit: usize) -> Result<Answer> {
-        let answer = self.send(path, self.known_login(target), limit).await?;
+        self.ask(target, path, limit).await?.successful(path)
+    }
+
+    /// The same, whatever the status of the answer is after the login.
+    async fn ask(&self, target: &Target, path: &str, limit: usize) -> Result<Answer> {
+        let known = self.tokens.known(&target.scope);
+        let answer = self.send(path, known.clone(), limit).await?;
         if answer.status != http::StatusCode::UNAUTHORIZED {
-            return answer.successful(path);
+            return Ok(answer);
         }
-        let (authorization, user) = self.log_in(target, &answer).await?;
-        let again = self.send(path, Some(authorization.clone()), limit).await?;
+        let authorization = self.log_in(target, known.as_ref(), &answer).await?;
+        let again = self.send(path, Some(authorization.header.clone()), limit).await?;
         if again.status == http::StatusCode::UNAUTHORIZED {
-            return Err(self.refused_again(&authorization, user, target, &again));
+            return Err(self.refused_again(authorization, target, &again).await);
         }
-        self.authorizations
-            .lock()
-            .insert(target.scope.clone(), authorization);
-        again.successful(path)
+        Ok(again)
     }
 
-    /// The `Authorization` that was good for `target` before, unless it has ended: without one, the registry refuses at once and
-    /// names its token server.
-    fn known_login(&self, target: &Target) -> Option<HeaderValue> {
-        let known = self.authorizations.lock().get(&target.scope).cloned();
-        known.filter(|authorization| self.wire.lifetimes.is_good(authorization))
-    }
-
-    /// The `Authorization` for `target` that `refusal` asks for, and the user that it is for.
-    async fn log_in(&self, target: &Target, refusal: &Answer) -> Result<(HeaderValue, Option<String>)> {
-        let login = self
-            .credentials
-            .find(&self.host, target.repository.as_deref())
-            .await?;
-        let user = login.as_ref().map(|login| login.user.clone());
-        match challenge::answer(&self.wire, login, refusal, &target.scope).await? {
-            Some(authorization) => Ok((authorization, user)),
-            None => Err(Error::Unauthorized {
-                host: self.host.clone(),
-                user,
-            }),
-        }
+    /// The authorization for `target` that `refusal` asks for, when the one that the request had was `refused`.
+    async fn log_in(
+        &self,
+        target: &Target,
+        refused: Option<&HeaderValue>,
+        refusal: &Answer,
+    ) -> Result<Authorization> {
+        // Logins are rare, and their state is large.
+        let log_in = Box::pin(async {
+            let login = self.logins.find(&self.host, target.repository.as_deref()).await?;
+            let user = login.as_ref().map(|login| login.user.clone());
+            match challenge::answer(&self.wire, login, refusal, &target.scope).await? {
+                Some(authorization) => Ok(authorization.of(user)),
+                None => {
+                    self.logins.refused().await;
+                    let host = self.host.clone();
+                    Err(Error::Unauthorized { host, user })
+                }
+            }
+        });
+        self.tokens.logged_in(&target.scope, refused, log_in).await
     }
 
     /// Why a request is refused that carried `authorization`: with a token, the token server has accepted the login, and
     /// has given fewer rights.
-    fn refused_again(
-        &self,
-        authorization: &HeaderValue,
-        user: Option<String>,
-        target: &Target,
-        refusal: &Answer,
-    ) -> Error {
+    async fn refused_again(&self, authorization: Authorization, target: &Target, refusal: &Answer) -> Error {
+        let Authorization { header, user, .. } = authorization;
+        self.tokens.forget(&target.scope, &header);
         let host = self.host.clone();
-        if !authorization.as_bytes().starts_with(b"Bearer ") {
+        if !header.as_bytes().starts_with(b"Bearer ") {
+            self.logins.refused().await;
             return Error::Unauthorized { host, user };
         }
         match challenge::calls_token_invalid(refusal) {
@@ -360,14 +313,40 @@ impl Client {
     }
 
     async fn send(&self, path: &str, authorization: Option<HeaderValue>, limit: usize) -> Result<Answer> {
-        let mut headers = HeaderMap::new();
-        for accept in ACCEPT {
-            headers.append(header::ACCEPT, HeaderValue::from_static(accept));
-        }
+        let mut headers = accepted();
         if let Some(authorization) = authorization {
             headers.insert(header::AUTHORIZATION, authorization);
         }
         self.wire.get_patiently(path, &headers, limit).await
+    }
+}
+
+impl Pages for Asked<'_> {
+    async fn page(&self, path: &str, limit: usize) -> Result<Answer> {
+        self.client.get(self.target, path, limit).await
+    }
+
+    fn next_page(&self, page: &str, answer: &Answer) -> Result<Option<String>> {
+        self.client.wire.next_page(page, answer)
+    }
+}
+
+impl Manifest {
+    /// The manifest that an answer is, if it has the digest that was asked for or announced.
+    fn of(path: &str, reference: &Reference, answer: Answer) -> Result<Self> {
+        let digest = match reference {
+            Reference::Digest(digest) => *digest,
+            Reference::Tag(_) => {
+                announced(&answer.headers)?.unwrap_or_else(|| Digest::sha256_of(&answer.body))
+            }
+        };
+        check(path, &digest, &answer.body)?;
+        let media_type = answer.header(&header::CONTENT_TYPE).unwrap_or_default();
+        Ok(Self {
+            media_type: media_type.to_owned(),
+            digest,
+            bytes: answer.body,
+        })
     }
 }
 
@@ -393,10 +372,19 @@ impl Target {
     }
 }
 
+/// Headers that say which kinds of manifests may come.
+fn accepted() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for accept in ACCEPT {
+        headers.append(header::ACCEPT, HeaderValue::from_static(accept));
+    }
+    headers
+}
+
 /// The digest in the header of the answer, if there is one.
-fn announced(answer: &Answer) -> Result<Option<Digest>> {
-    let name = http::HeaderName::from_static("docker-content-digest");
-    let Some(text) = answer.header(&name) else {
+fn announced(headers: &HeaderMap) -> Result<Option<Digest>> {
+    let text = headers.get("docker-content-digest");
+    let Some(text) = text.and_then(|text| text.to_str().ok()) else {
         return Ok(None);
     };
     let digest = text.parse();
@@ -421,7 +409,10 @@ fn check(path: &str, expected: &Digest, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{Fake, Reply};
+    use crate::{
+        fake::{Fake, Reply},
+        lists::PAGE,
+    };
 
     /// The number of tags of a registry that sends a full page without a link, and then this status.
     async fn tags_before(status: u16) -> Result<usize> {

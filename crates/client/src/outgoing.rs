@@ -6,7 +6,7 @@ mod trust;
 
 use std::{path::Path, sync::OnceLock};
 
-use reqwest::{ClientBuilder, Proxy, redirect};
+use reqwest::{ClientBuilder, Proxy, Url, redirect};
 
 use self::proxies::Proxies;
 pub(crate) use self::trust::tls_text;
@@ -21,6 +21,16 @@ pub enum Versions {
     Http1And2,
 }
 
+/// How requests leave this machine.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Route {
+    /// Through the proxies that the environment names.
+    #[default]
+    Environment,
+    /// All of them through this proxy, whatever the environment says.
+    Through(Url),
+}
+
 /// A client with the settings that all clients share: TLS by `trust`, the proxies of the environment as
 /// registry:2 takes them (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`), no redirects, no cookies, no `Referer`. Making one
 /// is cheap: the authorities of the system are read when a certificate has to be checked for the first time. The caller
@@ -29,23 +39,22 @@ pub enum Versions {
 /// # Errors
 /// When the TLS library refuses the authorities of `trust`.
 pub fn builder(trust: Trust, versions: Versions) -> Result<ClientBuilder, TrustError> {
-    builder_as(trust, versions, None)
+    builder_as(trust, versions, None, &Route::Environment)
 }
 
-/// The same, with a certificate that is shown to a server that asks for one.
+/// The same, with a certificate that is shown to a server that asks for one, and by another route.
 pub(crate) fn builder_as(
     trust: Trust,
     versions: Versions,
     identity: Option<&Identity>,
+    route: &Route,
 ) -> Result<ClientBuilder, TrustError> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     let builder = reqwest::Client::builder()
         .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .referer(false)
-        .proxy(Proxy::custom(|url| {
-            Proxies::of_the_environment().find(url).cloned()
-        }));
+        .proxy(route.proxy());
     let builder = match versions {
         Versions::Http1 => builder.http1_only(),
         Versions::Http1And2 => builder,
@@ -93,6 +102,25 @@ pub fn at_socket(path: &Path) -> Result<reqwest::Client, String> {
         .map_err(|error| cause(&error))
 }
 
+impl Route {
+    fn proxy(&self) -> Proxy {
+        match self.clone() {
+            Self::Environment => Proxy::custom(|url| Proxies::of_the_environment().find(url).cloned()),
+            Self::Through(proxy) => Proxy::custom(move |_| Some(proxy.clone())),
+        }
+    }
+
+    /// Host and port of the proxy through which a connection was tried.
+    pub(crate) fn proxy_of(&self, error: &reqwest::Error) -> Option<String> {
+        let url = error.url().filter(|_| error.is_connect())?;
+        let proxy = match self {
+            Self::Environment => Proxies::of_the_environment().find(url)?,
+            Self::Through(proxy) => proxy,
+        };
+        Some(proxies::host_and_port(proxy))
+    }
+}
+
 impl Versions {
     /// Names of the protocols in TLS, in the order of preference.
     fn alpn(self) -> Vec<Vec<u8>> {
@@ -112,18 +140,10 @@ pub fn reason(error: &reqwest::Error) -> String {
         None if error.is_connect() => format!("cannot connect: {}", cause(error)),
         None => format!("no answer: {}", cause(error)),
     };
-    match proxy(error) {
+    match Route::Environment.proxy_of(error) {
         Some(proxy) => format!("{text} (through the proxy `{proxy}`)"),
         None => text,
     }
-}
-
-/// Host and port of the proxy through which a connection was tried.
-pub(crate) fn proxy(error: &reqwest::Error) -> Option<String> {
-    let url = error.url().filter(|_| error.is_connect())?;
-    Proxies::of_the_environment()
-        .find(url)
-        .map(proxies::host_and_port)
 }
 
 /// The error of the TLS library behind a failed request.

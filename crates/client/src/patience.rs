@@ -16,6 +16,8 @@ const LONGEST: Duration = Duration::from_secs(120);
 const WHOLE: Duration = Duration::from_secs(300);
 /// How often a busy registry is asked again.
 const BUSY_TRIES: u32 = 8;
+/// How often a connection without patience goes on after a broken one, without a byte in between.
+const RESUMPTIONS: u32 = 3;
 /// Pauses before a request is repeated that the network or the registry has broken.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(200),
@@ -78,7 +80,9 @@ impl Fault {
     /// What is wrong with a request that ended with an error.
     pub(crate) fn of_error(error: &Error) -> Option<Self> {
         match error {
-            Error::Unreachable { .. } | Error::Interrupted { .. } => Some(Self::Broken),
+            Error::Unreachable { .. } | Error::TimedOut { .. } | Error::Interrupted { .. } => {
+                Some(Self::Broken)
+            }
             // The connection is slow, and the rest of the blob may pass with the next request.
             Error::Refused { status, .. } if *status == StatusCode::REQUEST_TIMEOUT => {
                 Some(Self::Failing(*status))
@@ -99,6 +103,12 @@ impl Fault {
 }
 
 impl Patience {
+    /// Whether the rest of a body is asked for without a pause.
+    pub(crate) fn goes_on_at_once(&mut self) -> bool {
+        self.tries += 1;
+        self.tries <= RESUMPTIONS
+    }
+
     /// The pause before the next try; `None`: enough.
     pub(crate) fn next(&mut self, fault: &Fault) -> Option<Duration> {
         let pause = match fault {

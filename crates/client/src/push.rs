@@ -322,7 +322,7 @@ impl Client {
                 // A connection that takes no more says why.
                 let (Pumped::All | Pumped::Refused) = pumped?;
                 let path = || request.url.path().to_owned();
-                timeout(FINISH_TIMEOUT, answer).await.unwrap_or_else(|_| Err(Error::Unreachable {
+                timeout(FINISH_TIMEOUT, answer).await.unwrap_or_else(|_| Err(Error::TimedOut {
                     url: path(),
                     reason: "no answer came after the last byte".to_owned(),
                 }))
@@ -394,11 +394,7 @@ impl Client {
     async fn look(&self, target: &Target) -> Result<Option<Opened>> {
         let mut patience = Patience::default();
         loop {
-            let mut headers = HeaderMap::new();
-            for accept in crate::ACCEPT {
-                headers.append(header::ACCEPT, HeaderValue::from_static(accept));
-            }
-            let opened = self.open(target, &Method::HEAD, headers);
+            let opened = self.open(target, &Method::HEAD, crate::accepted());
             let opened = match self.wire.limited(&target.path, opened).await {
                 Ok(opened) => opened,
                 Err(error) => {
@@ -416,6 +412,7 @@ impl Client {
                         status,
                         message: "without a reason".to_owned(),
                         after: patience::retry_after(opened.response.headers()),
+                        server: opened.elsewhere,
                     };
                     self.wire.pause_after(&mut patience, error).await?;
                 }
@@ -430,24 +427,19 @@ impl Client {
             headers.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
             headers
         };
-        let known = self.known_login(target);
-        let opened = self.wire.open(method, &target.path, &with(known)).await?;
+        let known = self.tokens.known(&target.scope);
+        let opened = self.wire.open(method, &target.path, &with(known.clone())).await?;
         if opened.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(opened);
         }
         let refusal = opened.read(PAGE_LIMIT).await?;
-        let (authorization, user) = self.log_in(target, &refusal).await?;
-        let opened = self
-            .wire
-            .open(method, &target.path, &with(Some(authorization.clone())))
-            .await?;
+        let authorization = self.log_in(target, known.as_ref(), &refusal).await?;
+        let header = Some(authorization.header.clone());
+        let opened = self.wire.open(method, &target.path, &with(header)).await?;
         if opened.response.status() == StatusCode::UNAUTHORIZED {
             let again = opened.read(PAGE_LIMIT).await?;
-            return Err(self.refused_again(&authorization, user, target, &again));
+            return Err(self.refused_again(authorization, target, &again).await);
         }
-        self.authorizations
-            .lock()
-            .insert(target.scope.clone(), authorization);
         Ok(opened)
     }
 
@@ -489,35 +481,33 @@ impl Client {
             all.extend(headers.clone());
             let answer = self.wire.send(method.clone(), url, all, body.clone().into());
             async {
-                let silent = |_| Error::Unreachable {
+                let silent = |_| Error::TimedOut {
                     url: url.path().to_owned(),
                     reason: "no answer came".to_owned(),
                 };
                 timeout(FINISH_TIMEOUT, answer).await.map_err(silent)?
             }
         };
-        let answer = send(self.headers(target)).await?;
+        let known = self.tokens.known(&target.scope);
+        let with = |value: Option<HeaderValue>| {
+            let value = value.map(|value| (header::AUTHORIZATION, value));
+            value.into_iter().collect()
+        };
+        let answer = send(with(known.clone())).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        let (authorization, user) = self.log_in(target, &answer).await?;
-        let again = send(HeaderMap::from_iter([(
-            header::AUTHORIZATION,
-            authorization.clone(),
-        )]))
-        .await?;
+        let authorization = self.log_in(target, known.as_ref(), &answer).await?;
+        let again = send(with(Some(authorization.header.clone()))).await?;
         if again.status == StatusCode::UNAUTHORIZED {
-            return Err(self.refused_again(&authorization, user, target, &again));
+            return Err(self.refused_again(authorization, target, &again).await);
         }
-        self.authorizations
-            .lock()
-            .insert(target.scope.clone(), authorization);
         Ok(again)
     }
 
     /// Headers with the authorization that was good for `target` before.
     fn headers(&self, target: &Target) -> HeaderMap {
-        let known = self.known_login(target);
+        let known = self.tokens.known(&target.scope);
         known
             .map(|value| (header::AUTHORIZATION, value))
             .into_iter()
@@ -548,7 +538,7 @@ impl Client {
     /// Forgets an authorization that is refused by now: the token has ended.
     fn forget_login(&self, target: &Target, error: &Error) {
         if is_unauthorized(error) {
-            self.authorizations.lock().remove(&target.scope);
+            self.tokens.clear(&target.scope);
         }
     }
 }

@@ -1,21 +1,8 @@
-//! Lists of referrers: by the API of the registry, or at the tag that clients keep in its place. Bounded, whatever the registry
-//! sends: a list that is longer than any is an error, and never a part of it.
+//! Lists of referrers: by the API of the registry, or at the tag that clients keep in its place.
 
-use std::collections::HashSet;
+use wharf_oci::{Descriptor, Digest, ManifestView, referrers_tag};
 
-use http::header;
-use wharf_oci::{Descriptor, Digest, ManifestView, media_type, referrers_tag};
-
-use crate::{Client, Error, MANIFEST_LIMIT, Result, Target, error::is_unsupported};
-
-/// Bytes of one page; registries send lists in pages of 4 MiB at most, as they do manifests.
-const PAGE_LIMIT: usize = 2 * MANIFEST_LIMIT;
-/// Bytes of all pages of one list.
-const LIST_LIMIT: usize = 32 << 20;
-/// Requests for pages of one list.
-const MOST_PAGES: usize = 1000;
-/// Entries of one list.
-const MOST_ENTRIES: usize = 20_000;
+use crate::{Asked, Client, Error, Result, Target, lists};
 
 impl Client {
     /// The manifests that refer to `subject`: by the API of the registry, or where it has none by the tag that clients keep in
@@ -25,47 +12,14 @@ impl Client {
     /// When the list cannot be read, has more than 20,000 entries, or has no end. A registry without it has none.
     pub async fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Descriptor>> {
         let target = Target::pull(repository, &format!("referrers/{subject}"));
-        let mut next = Some(target.path.clone());
-        let mut seen = HashSet::new();
-        let mut found: Vec<Descriptor> = Vec::new();
-        let mut bytes = 0;
-        while let Some(page) = next.take() {
-            let endless = |entries| Error::Endless {
-                path: target.path.clone(),
-                entries,
-            };
-            if seen.len() >= MOST_PAGES {
-                return Err(endless(found.len()));
-            }
-            if !seen.insert(page.clone()) {
-                return Err(Error::not_a_registry(
-                    &page,
-                    "the pages of its list form a circle",
-                ));
-            }
-            let answer = match self.get(&target, &page, PAGE_LIMIT).await {
-                Ok(answer) => answer,
-                Err(Error::Refused { status, .. }) if is_unsupported(status) && seen.len() == 1 => {
-                    return self.fallback(repository, subject).await;
-                }
-                Err(error) => return Err(error),
-            };
-            next = self.wire.next_page(&page, &answer)?;
-            let is_index = answer
-                .header(&header::CONTENT_TYPE)
-                .is_some_and(|kind| media_type::essence(kind) == media_type::OCI_INDEX);
-            match ManifestView::parse_stored(&answer.body) {
-                Ok(view) if is_index || !view.manifests.is_empty() => found.extend(view.manifests),
-                // What is no list at its first page is no list at all; later on it is one that breaks off.
-                _ if seen.len() == 1 => return self.fallback(repository, subject).await,
-                _ => return Err(Error::not_a_registry(&page, "it is no list of referrers")),
-            }
-            bytes += answer.body.len();
-            if found.len() > MOST_ENTRIES || bytes > LIST_LIMIT {
-                return Err(endless(found.len()));
-            }
+        let asked = Asked {
+            client: self,
+            target: &target,
+        };
+        match lists::referrers(&asked, &target.path).await? {
+            Some(found) => Ok(found),
+            None => self.fallback(repository, subject).await,
         }
-        Ok(found)
     }
 
     /// The manifests that the fallback tag of `subject` lists.
@@ -86,6 +40,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use wharf_oci::media_type;
 
     use super::*;
     use crate::{

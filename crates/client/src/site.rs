@@ -41,6 +41,31 @@ pub(crate) fn may_hold_tokens(registry: &Url, realm: &Url) -> bool {
     realm.scheme() == "https" || registry.scheme() == "http" && (is_loopback(realm) || !is_loopback(registry))
 }
 
+/// Whether the token server `realm` belongs to `registry`: both are the same host, or have a domain in common that was registered
+/// as one, by the list of public suffixes. Below an ending that the list does not know, as inside companies, the last two
+/// labels are that domain.
+pub(crate) fn is_related(registry: &Url, realm: &Url) -> bool {
+    if is_same_host(registry, realm) {
+        return true;
+    }
+    let domain = |url: &Url| {
+        // The parts of an address are no labels of a name.
+        let name = url.domain()?.trim_end_matches('.').to_ascii_lowercase();
+        psl::domain_str(&name).map(str::to_owned)
+    };
+    domain(registry).is_some_and(|own| domain(realm) == Some(own))
+}
+
+/// Whether `hosts` has the host of `url`, with its port or without any.
+pub(crate) fn is_listed(hosts: &[String], url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    let with_port = format!("{host}:{port}");
+    let is_it =
+        |listed: &String| listed.eq_ignore_ascii_case(host) || listed.eq_ignore_ascii_case(&with_port);
+    hosts.iter().any(is_it)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +102,40 @@ mod tests {
         assert!(!may("https://r.test/", "http://localhost/"));
         assert!(may("http://r.test/", "http://a.test/") && may("http://localhost/", "http://[::1]:1/"));
         assert!(!may("http://localhost/", "http://a.test/"));
+    }
+
+    #[test]
+    fn token_servers_of_the_same_owner_are_told_from_others() {
+        let related = |registry: &str, realm: &str| is_related(&url(registry), &url(realm));
+        for (registry, realm) in [
+            ("https://registry-1.docker.io/", "https://auth.docker.io/token"),
+            ("https://registry.gitlab.com/", "https://gitlab.com/jwt/auth"),
+            ("https://ghcr.io/", "https://ghcr.io/token"),
+            ("https://r.example.co.uk:5000/", "https://AUTH.example.co.uk/"),
+            ("https://registry.corp.internal/", "https://auth.corp.internal/"),
+            ("http://10.0.0.1:5000/", "http://10.0.0.1:5001/"),
+            ("http://127.0.0.1:5000/", "http://localhost:5001/"),
+        ] {
+            assert!(related(registry, realm), "{registry} {realm}");
+        }
+        for (registry, realm) in [
+            (
+                "https://registry-1.docker.io/",
+                "https://auth.docker.io.evil.test/",
+            ),
+            ("https://a.co.uk/", "https://b.co.uk/"),
+            ("https://ann.github.io/", "https://eve.github.io/"),
+            ("https://registry.internal/", "https://auth.internal/"),
+            ("https://10.1.0.1/", "https://10.2.0.1/"),
+            ("https://[fd00::1]/", "https://[fd00::2]/"),
+            ("https://registry/", "https://auth/"),
+        ] {
+            assert!(!related(registry, realm), "{registry} {realm}");
+        }
+        let hosts = ["Auth.example.com".to_owned(), "b.test:8443".to_owned()];
+        let listed = |realm: &str| is_listed(&hosts, &url(realm));
+        assert!(listed("https://auth.example.com:8443/") && listed("https://b.test:8443/"));
+        assert!(!listed("https://b.test/") && !listed("https://x.auth.example.com/"));
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct BlobReader {
     position: u64,
     /// Where it ends; `None`: with the blob.
     end: Option<u64>,
+    /// Where it ends by the length of the first answer.
+    announced: Option<u64>,
     body: Option<Body>,
     /// Pauses since the last byte.
     patience: Patience,
@@ -52,6 +54,7 @@ impl BlobReader {
             target: Target::pull(repository, &format!("blobs/{digest}")),
             position: 0,
             end: None,
+            announced: None,
             body: None,
             patience: Patience::default(),
         }
@@ -88,7 +91,37 @@ impl BlobReader {
         Ok(Some(bytes))
     }
 
-    async fn open(&self) -> Result<Body> {
+    /// Asks for the first bytes now, once.
+    ///
+    /// # Errors
+    /// When the registry does not send the blob.
+    pub(crate) async fn start(&mut self) -> Result<()> {
+        if !self.is_at_end() {
+            self.body = Some(self.open().await?);
+        }
+        Ok(())
+    }
+
+    /// Number of bytes that are still to come; `None`: the registry has not said it.
+    pub(crate) fn left(&self) -> Option<u64> {
+        Some(self.stop()?.saturating_sub(self.position))
+    }
+
+    /// The head of the answer that is being read.
+    pub(crate) fn headers(&self) -> Option<&HeaderMap> {
+        Some(self.body.as_ref()?.opened.response.headers())
+    }
+
+    /// Where the bytes end, as far as it is known.
+    fn stop(&self) -> Option<u64> {
+        [self.end, self.announced].into_iter().flatten().min()
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.stop().is_some_and(|stop| self.position >= stop)
+    }
+
+    async fn open(&mut self) -> Result<Body> {
         let mut headers = HeaderMap::new();
         let last = self.end.map(|end| end.saturating_sub(1).to_string());
         if (self.position > 0 || last.is_some())
@@ -109,12 +142,32 @@ impl BlobReader {
                 ));
             }
             status => {
-                let answer = opened.read(ERROR_LIMIT).await?.successful(&self.target.path)?;
+                let refusal = opened.read(ERROR_LIMIT);
+                let refusal = self.client.wire.limited(&self.target.path, refusal).await?;
+                let answer = refusal.successful(&self.target.path)?;
                 let reason = format!("it answers a blob with {status} and {} bytes", answer.body.len());
                 return Err(Error::not_a_registry(&self.target.path, &reason));
             }
         };
+        let length = opened.response.headers().get(header::CONTENT_LENGTH);
+        let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.trim().parse().ok());
+        if self.announced.is_none() {
+            let start = self.position - skip;
+            self.announced = length.and_then(|length| start.checked_add(length));
+        }
         Ok(Body { opened, skip })
+    }
+
+    /// The body has ended, whole or not.
+    fn check_end(&self) -> Result<()> {
+        let missing = self.left().unwrap_or_default();
+        if self.announced.is_none() || missing == 0 {
+            return Ok(());
+        }
+        Err(Error::Interrupted {
+            url: self.target.path.clone(),
+            reason: format!("{missing} of the bytes did not come that the first answer announced"),
+        })
     }
 
     /// Waits before the next attempt, or gives up with `error`.
@@ -134,7 +187,7 @@ impl Blob for BlobReader {
 
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            if self.end.is_some_and(|end| self.position >= end) {
+            if self.is_at_end() {
                 return Ok(None);
             }
             let mut body = match self.body.take() {
@@ -148,15 +201,18 @@ impl Blob for BlobReader {
                 },
             };
             match body.opened.chunk().await {
-                Ok(None) => return Ok(None),
+                Ok(None) => match self.check_end() {
+                    Ok(()) => return Ok(None),
+                    Err(error) => self.again(error).await?,
+                },
                 Ok(Some(mut chunk)) => {
                     let skipped =
                         usize::try_from(body.skip).map_or(chunk.len(), |skip| skip.min(chunk.len()));
                     body.skip -= skipped as u64;
                     let mut chunk = chunk.split_off(skipped);
-                    if let Some(end) = self.end {
-                        let left = usize::try_from(end - self.position).unwrap_or(usize::MAX);
-                        chunk.truncate(left);
+                    // A further answer may have more bytes than the first one.
+                    if let Some(left) = self.left() {
+                        chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
                     }
                     self.body = Some(body);
                     if chunk.is_empty() {

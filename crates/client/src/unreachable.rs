@@ -8,17 +8,35 @@ use std::{
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage, pki_types::UnixTime};
 
-use crate::{address::Scheme, outgoing};
+use crate::{
+    address::Scheme,
+    outgoing::{self, Route},
+};
+
+/// Where a client is told what to do about TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remedies {
+    /// On the command line
+    Command,
+    /// In the configuration of a mirror
+    Mirror,
+}
 
 /// The reason why no request to the registry at `host` by `scheme` has an answer.
-pub(crate) fn explain(error: &reqwest::Error, scheme: Scheme, host: &str) -> String {
+pub(crate) fn explain(
+    error: &reqwest::Error,
+    scheme: Scheme,
+    host: &str,
+    remedies: Remedies,
+    route: &Route,
+) -> String {
     if let Some(tls) = outgoing::tls_cause(error) {
-        return explain_tls(tls, host);
+        return explain_tls(tls, host, remedies);
     }
     let cause = outgoing::cause(error);
     let reason = match io_kind(error) {
         // Over HTTP/2 the alert comes as a text: it arrives when the handshake is over for the client.
-        _ if cause.contains("fatal alert: CertificateRequired") => requires_certificate(host),
+        _ if cause.contains("fatal alert: CertificateRequired") => remedies.certificate(host),
         _ if cause.contains("failed to lookup address") => {
             "there is no host of this name; is it spelled right, and does the name server of this machine know it?"
                 .to_owned()
@@ -37,42 +55,61 @@ pub(crate) fn explain(error: &reqwest::Error, scheme: Scheme, host: &str) -> Str
         }
         // A server without a certificate of the client closes the connection, and its alert may be lost when more was sent meanwhile.
         _ if scheme == Scheme::Https && !error.is_connect() && !error.is_timeout() => {
-            format!("it closed the connection ({cause}); maybe {}", requires_certificate(host))
+            format!("it closed the connection ({cause}); maybe {}", remedies.certificate(host))
         }
         _ => cause,
     };
-    match outgoing::proxy(error) {
+    match route.proxy_of(error) {
         Some(proxy) => format!("{reason} (through the proxy `{proxy}`)"),
         None => reason,
     }
 }
 
-fn explain_tls(error: &rustls::Error, host: &str) -> String {
+fn explain_tls(error: &rustls::Error, host: &str, remedies: Remedies) -> String {
     match error {
-        rustls::Error::InvalidCertificate(certificate) => explain_certificate(certificate, host),
+        rustls::Error::InvalidCertificate(certificate) => explain_certificate(certificate, host, remedies),
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            format!("it speaks no TLS; `--plain-http`, or `http://{host}`, says that plain HTTP is meant")
+            format!("it speaks no TLS; {}", remedies.plain_http(host))
         }
         rustls::Error::AlertReceived(
             AlertDescription::CertificateRequired | AlertDescription::BadCertificate,
-        ) => requires_certificate(host),
+        ) => remedies.certificate(host),
         other => format!("TLS failed: {}", outgoing::tls_text(other)),
     }
 }
 
-fn requires_certificate(host: &str) -> String {
-    format!(
-        "it requires a certificate of the client; put `client.cert` and `client.key` into `~/.docker/certs.d/{host}`"
-    )
+impl Remedies {
+    fn authority(self) -> &'static str {
+        match self {
+            Self::Command => "`--cacert FILE` names its authority, and `--insecure` trusts any",
+            Self::Mirror => "`authorities` of the mirror names its authority, and `insecure` trusts any",
+        }
+    }
+
+    fn plain_http(self, host: &str) -> String {
+        match self {
+            Self::Command => format!("`--plain-http`, or `http://{host}`, says that plain HTTP is meant"),
+            Self::Mirror => format!("`remoteurl: http://{host}` says that plain HTTP is meant"),
+        }
+    }
+
+    fn certificate(self, host: &str) -> String {
+        let place = match self {
+            Self::Command => {
+                format!("put `client.cert` and `client.key` into `~/.docker/certs.d/{host}`")
+            }
+            Self::Mirror => "`certificate` and `key` of the mirror name its files".to_owned(),
+        };
+        format!("it requires a certificate of the client; {place}")
+    }
 }
 
-fn explain_certificate(error: &CertificateError, host: &str) -> String {
+fn explain_certificate(error: &CertificateError, host: &str, remedies: Remedies) -> String {
+    let authority = remedies.authority();
     match error {
-        CertificateError::UnknownIssuer => {
-            "its certificate is not trusted, because no authority that this machine knows has signed it; \
-             `--cacert FILE` names its authority, and `--insecure` trusts any"
-                .to_owned()
-        }
+        CertificateError::UnknownIssuer => format!(
+            "its certificate is not trusted, because no authority that this machine knows has signed it; {authority}"
+        ),
         CertificateError::ExpiredContext { time, not_after } => format!(
             "its certificate has ended on {}, and the clock of this machine says {}; renew the certificate, or set the clock",
             date(*not_after),
@@ -90,9 +127,7 @@ fn explain_certificate(error: &CertificateError, host: &str) -> String {
                 names.collect::<Vec<_>>().join(", ")
             )
         }
-        other => format!(
-            "its certificate is not trusted ({other}); `--cacert FILE` names its authority, and `--insecure` trusts any"
-        ),
+        other => format!("its certificate is not trusted ({other}); {authority}"),
     }
 }
 
@@ -137,7 +172,7 @@ mod tests {
             time: time(1_800_000_000),
             not_after: time(1_700_000_000),
         };
-        let text = explain_certificate(&ended, "h");
+        let text = explain_certificate(&ended, "h", Remedies::Command);
         assert!(
             text.contains("Tue, 14 Nov 2023")
                 && text.contains("Fri, 15 Jan 2027")
@@ -148,17 +183,21 @@ mod tests {
             time: time(0),
             not_before: time(1_700_000_000),
         };
-        let text = explain_certificate(&early, "h");
+        let text = explain_certificate(&early, "h", Remedies::Command);
         assert!(text.contains("1970") && text.contains("2023"), "{text}");
     }
 
     #[test]
     fn tls_that_fails_has_a_remedy() {
         let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
-        assert!(explain_tls(&alert, "h:5000").contains("certs.d/h:5000"));
+        let tls = |error: &rustls::Error, remedies| explain_tls(error, "h:5000", remedies);
+        assert!(tls(&alert, Remedies::Command).contains("certs.d/h:5000"));
+        assert!(tls(&alert, Remedies::Mirror).contains("`certificate`"));
         let plain = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
-        assert!(explain_tls(&plain, "h:5000").contains("`--plain-http`"));
-        assert!(explain_certificate(&CertificateError::UnknownIssuer, "h").contains("--cacert"));
+        assert!(tls(&plain, Remedies::Command).contains("`--plain-http`"));
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert!(tls(&unknown, Remedies::Command).contains("--cacert"));
+        assert!(tls(&unknown, Remedies::Mirror).contains("`authorities`"));
         assert_eq!(super::plain("DnsName(\"a.test\")"), "a.test");
         assert_eq!(super::plain("127.0.0.1"), "127.0.0.1");
     }

@@ -1,35 +1,34 @@
-//! Requests and answers: one HTTP client, the certificates that it trusts, and limits on what it reads.
+//! Requests to one registry: which server gets them, what they may carry there, and how long they may take.
+
+mod answer;
+mod clients;
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::{RequestBuilder, Response, Url};
-use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    Address, Error, Options, Result,
-    address::Scheme,
-    certificates,
-    lifetimes::Lifetimes,
-    outgoing::{self, Identity, Trust, Versions},
+    Address, Error, Options, Result, certificates,
+    outgoing::{Route, Trust},
+    passed,
     patience::{self, Fault, Notices, Patience},
     site,
-    unreachable::explain,
+    unreachable::{Remedies, explain},
+    upstream::UpstreamOptions,
 };
+pub(crate) use answer::{Answer, Opened, READ_TIMEOUT};
+use answer::{failed, next_link};
+use clients::{Clients, trust};
 
-/// Time limit for opening a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Redirects that are followed in one request, as docker does: blobs often come from another server.
 const REDIRECTS: usize = 10;
-/// Time limit for the next byte of an answer.
-pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time limit for a whole answer that is gathered in memory, such as a manifest or a page of a list, with the pauses before it. A page of
 /// 16 MiB passes in it over 500 kbit/s.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(300);
-/// Bytes of a text that a server sends with an error.
-const ERROR_LIMIT: usize = 64 << 10;
+/// Time that the body of an answer that is gathered in memory may take, for a connection that waits for nothing.
+const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes of the answer to a request that changes the registry: the largest are plans of the administration API.
 const PUSH_ANSWER_LIMIT: usize = 16 << 20;
 
@@ -43,42 +42,39 @@ pub(crate) struct Wire {
     /// The same two for requests with large bodies: no answer comes before their last byte, so only the sender of the body
     /// can tell whether there is progress.
     senders: [reqwest::Client; 2],
-    /// Scheme, host and port: `https://registry.example.com:5000/`.
+    /// Scheme, host and port: `https://registry.example.com:5000/`. The registry may be below a path.
     base: Url,
     notices: Notices,
     /// Time limit for a whole answer that is gathered in memory.
     whole: Duration,
-    /// When the tokens end that token servers have given.
-    pub(crate) lifetimes: Lifetimes,
+    manners: Manners,
 }
 
-/// An answer of a registry.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    /// The server that answered, when redirects led away from the registry.
-    pub(crate) elsewhere: Option<String>,
+/// How a connection differs for a command, where a person waits for the registry, and for a mirror.
+#[derive(Debug, Clone)]
+struct Manners {
+    /// Whether requests are repeated after a pause. Without patience, one whose connection broke is repeated once, at once: a
+    /// registry may close a connection in the moment in which it is used again.
+    is_patient: bool,
+    /// Time limit for the head of an answer, with all redirects before it; `None`: the one for the next byte.
+    head: Option<Duration>,
+    /// Hosts that may get credentials as token servers, beside those of the registry's own domain; `None`: all that the registry
+    /// names.
+    realms: Option<Vec<String>>,
+    remedies: Remedies,
+    route: Route,
 }
 
-/// An answer with a body that was not read yet.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) response: Response,
-    /// The server that answered, when redirects led away from the registry.
-    elsewhere: Option<String>,
-}
-
-impl Opened {
-    /// Reads at most `limit` bytes of the answer.
-    pub(crate) async fn read(self, limit: usize) -> Result<Answer> {
-        Answer::read(self.response, limit, self.elsewhere).await
-    }
-
-    /// The next bytes of the body; `None` at its end.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        self.response.chunk().await.map_err(|error| failed(&error))
+impl Manners {
+    /// Those of commands.
+    fn of_commands() -> Self {
+        Self {
+            is_patient: true,
+            head: None,
+            realms: None,
+            remedies: Remedies::Command,
+            route: Route::Environment,
+        }
     }
 }
 
@@ -95,8 +91,16 @@ impl Wire {
                 true => Trust::Anything,
                 false => trust(of_host.authorities.clone()),
             };
-            let own = client(trusted, of_host.identity.as_ref(), read_timeout)?;
-            Ok([own, client(trust(authorities.clone()), None, read_timeout)?])
+            let client = |trust, identity| {
+                let clients = Clients {
+                    identity,
+                    read_timeout,
+                    ..Clients::default()
+                };
+                clients.make(trust)
+            };
+            let own = client(trusted, of_host.identity.as_ref())?;
+            Ok([own, client(trust(authorities.clone()), None)?])
         };
         let [own, others] = pair(Some(READ_TIMEOUT))?;
         let senders = pair(None)?;
@@ -114,7 +118,7 @@ impl Wire {
                 base,
                 notices: options.notices.clone(),
                 whole: WHOLE_TIMEOUT,
-                lifetimes: Lifetimes::default(),
+                manners: Manners::of_commands(),
             };
             match wire.probe().await {
                 Ok(found) if is_registry(found.response.status()) => {
@@ -128,8 +132,11 @@ impl Wire {
                         .is_none_or(|url| url.host_str() == wire.base.host_str());
                     // A redirect led to another server, for which none of the remedies for this one helps.
                     let reason = match is_own {
-                        true => explain(&error, *scheme, address.host()),
-                        false => failed(&error).to_string(),
+                        true => {
+                            let Manners { remedies, route, .. } = &wire.manners;
+                            explain(&error, *scheme, address.host(), *remedies, route)
+                        }
+                        false => wire.failed(&error).to_string(),
                     };
                     if !reasons.contains(&reason) {
                         reasons.push(reason);
@@ -141,6 +148,62 @@ impl Wire {
         Err(Error::Unreachable {
             url: address.host().to_owned(),
             reason: reasons.join("; "),
+        })
+    }
+
+    /// A connection to the registry at `base`, which is not asked anything yet and never waited for.
+    ///
+    /// # Errors
+    /// When a file of certificates cannot be used.
+    pub(crate) fn fixed(base: Url, options: &UpstreamOptions) -> Result<Self> {
+        let authorities = certificates::authorities(&options.authorities)?;
+        let identity = options.identity.as_ref();
+        let identity = identity
+            .map(|(certificate, key)| certificates::identity(certificate, key))
+            .transpose()?;
+        let mut headers = HeaderMap::new();
+        let via = HeaderValue::try_from(format!("1.1 {}", options.via));
+        let invalid = |_| {
+            Error::not_a_registry(
+                "Via",
+                "the name of this registry is not one that a header can carry",
+            )
+        };
+        headers.insert(header::VIA, via.map_err(invalid)?);
+        let route = match &options.http_proxy {
+            Some(proxy) => Route::Through(proxy.clone()),
+            None => Route::Environment,
+        };
+        let client = |trust, identity| {
+            let clients = Clients {
+                identity,
+                // The head has a limit of its own, which may be longer.
+                read_timeout: Some(READ_TIMEOUT.max(options.timeout)),
+                headers: headers.clone(),
+                route: route.clone(),
+            };
+            clients.make(trust)
+        };
+        let trusted = match options.insecure {
+            true => Trust::Anything,
+            false => trust(authorities.clone()),
+        };
+        let own = client(trusted, identity.as_ref())?;
+        let others = client(trust(authorities), None)?;
+        Ok(Self {
+            senders: [own.clone(), others.clone()],
+            own,
+            others,
+            base,
+            notices: Notices::default(),
+            whole: options.timeout.saturating_add(BODY_TIMEOUT),
+            manners: Manners {
+                is_patient: false,
+                head: Some(options.timeout),
+                realms: Some(options.realms.clone()),
+                remedies: Remedies::Mirror,
+                route,
+            },
         })
     }
 
@@ -157,8 +220,14 @@ impl Wire {
     }
 
     /// Waits before a request that ended with `error` is repeated, and says so; gives `error` back if it is not to be repeated.
+    /// A connection without patience goes on at once after a broken one, a few times.
     pub(crate) async fn pause_after(&self, patience: &mut Patience, error: Error) -> Result<()> {
-        match self.pause(patience, Fault::of_error(&error)).await {
+        let fault = Fault::of_error(&error);
+        let is_repeated = match self.manners.is_patient {
+            true => self.pause(patience, fault).await,
+            false => fault == Some(Fault::Broken) && patience.goes_on_at_once(),
+        };
+        match is_repeated {
             true => Ok(()),
             false => Err(error),
         }
@@ -166,7 +235,7 @@ impl Wire {
 
     /// Waits before a request that had this fault is repeated, and says so; `false`: it is not to be repeated.
     pub(crate) async fn pause(&self, patience: &mut Patience, fault: Option<Fault>) -> bool {
-        let Some(fault) = fault else {
+        let Some(fault) = fault.filter(|_| self.manners.is_patient) else {
             return false;
         };
         let Some(pause) = patience.next(&fault) else {
@@ -210,7 +279,7 @@ impl Wire {
             return Ok(None);
         };
         let invalid = || Error::not_a_registry(target, "it is not the link to a page");
-        let here = self.base.join(page).map_err(|_| invalid())?;
+        let here = self.located(page).ok_or_else(invalid)?;
         let next = here.join(target).map_err(|_| invalid())?;
         // Registries behind a proxy often do not know by which scheme and port they are reached.
         if next.host_str() != here.host_str() {
@@ -224,7 +293,10 @@ impl Wire {
             });
         }
         let query = next.query().map(|query| format!("?{query}"));
-        Ok(Some(format!("{}{}", next.path(), query.unwrap_or_default())))
+        // A registry below a path may not know that path.
+        let below = next.path().strip_prefix(self.base.path().trim_end_matches('/'));
+        let path = below.filter(|path| path.starts_with('/')).unwrap_or(next.path());
+        Ok(Some(format!("{path}{}", query.unwrap_or_default())))
     }
 
     /// Gets `path` of the registry, and reads at most `limit` bytes of the answer.
@@ -236,22 +308,65 @@ impl Wire {
     /// Waits for an answer that is gathered in memory. Without a limit on all of it, a server that sends a byte now and then would
     /// hold the command for ever.
     pub(crate) async fn limited<T>(&self, path: &str, answer: impl Future<Output = Result<T>>) -> Result<T> {
-        let host = self.base.authority();
-        timeout(self.whole, answer).await.unwrap_or_else(|_| {
-            Err(Error::Unreachable {
-                url: format!("{host}{}", path.split('?').next().unwrap_or(path)),
-                reason: format!(
-                    "its answer was not whole after {}",
-                    patience::duration(self.whole)
-                ),
-            })
-        })
+        let late = |_| {
+            let reason = format!(
+                "its answer was not whole after {}",
+                patience::duration(self.whole)
+            );
+            self.late(path, reason)
+        };
+        timeout(self.whole, answer).await.map_err(late)?
+    }
+
+    fn late(&self, path: &str, reason: String) -> Error {
+        let path = path.split('?').next().unwrap_or(path);
+        let url = format!("{}{path}", self.base.authority());
+        Error::TimedOut { url, reason }
+    }
+
+    /// Waits for the head of an answer, as long as it may take.
+    async fn head<T>(&self, path: &str, head: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(limit) = self.manners.head else {
+            return head.await;
+        };
+        let late = |_| {
+            self.late(
+                path,
+                format!("no answer began within {}", patience::duration(limit)),
+            )
+        };
+        timeout(limit, head).await.map_err(late)?
+    }
+
+    /// The URL of `path` below the base; `None`: it is not part of a URL.
+    fn located(&self, path: &str) -> Option<Url> {
+        site::parse(&format!("{}{path}", self.base.as_str().trim_end_matches('/')))
+    }
+
+    /// The server that is asked: scheme, host and port.
+    pub(crate) fn origin(&self) -> String {
+        site::origin(&self.base)
+    }
+
+    /// Host, with the port if it is not the usual one.
+    pub(crate) fn authority(&self) -> &str {
+        self.base.authority()
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> Error {
+        failed(error, self.manners.remedies, &self.manners.route)
     }
 
     /// Asks for `path` of the registry, and leaves the body of the answer to be read.
     pub(crate) async fn open(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Opened> {
-        let followed = self.follow(method, path, headers).await;
-        let Followed { response, is_own } = followed.map_err(Stopped::into_error)?;
+        let followed = async {
+            let followed = Box::pin(self.follow(method, path, headers)).await;
+            followed.map_err(|stopped| match stopped {
+                Stopped::Failed(error) => self.failed(&error),
+                Stopped::Ours(error) => error,
+            })
+        };
+        let Followed { response, is_own } = self.head(path, followed).await?;
         let elsewhere = (!is_own).then(|| site::origin(response.url()));
         Ok(Opened { response, elsewhere })
     }
@@ -272,7 +387,7 @@ impl Wire {
         let response = request.headers(headers).body(body).send().await;
         let elsewhere = (!site::is_same_server(&self.base, url)).then(|| site::origin(url));
         Answer::read(
-            response.map_err(|error| failed(&error))?,
+            response.map_err(|error| self.failed(&error))?,
             PUSH_ANSWER_LIMIT,
             elsewhere,
         )
@@ -298,10 +413,24 @@ impl Wire {
         Ok(url)
     }
 
-    /// The URL of a token server that the registry named, if it may get credentials.
-    pub(crate) fn token_server(&self, realm: &str) -> Result<Url> {
+    /// The URL of a token server that the registry named, if it may be asked for a token, `with_secret` also by credentials.
+    pub(crate) fn token_server(&self, realm: &str, with_secret: bool) -> Result<Url> {
         let url = site::parse(realm)
             .ok_or_else(|| Error::not_a_registry("WWW-Authenticate", "it names an invalid URL"))?;
+        if let Some(realms) = self.manners.realms.as_ref().filter(|_| with_secret)
+            && !site::is_related(&self.base, &url)
+            && !site::is_listed(realms, &url)
+        {
+            return Err(Error::Untrusted {
+                server: site::origin(&url),
+                reason: format!(
+                    "`{}` names it as its token server, and it is of another domain, so no credentials were sent; if they are \
+                     meant for it, add `{}` to `realms` of the mirror",
+                    site::origin(&self.base),
+                    url.authority()
+                ),
+            });
+        }
         if site::may_hold_tokens(&self.base, &url) {
             return Ok(url);
         }
@@ -321,8 +450,9 @@ impl Wire {
         let path = url
             .map(|request| request.url().path().to_owned())
             .unwrap_or_default();
-        self.limited(&path, self.ask_token_server_for_long(request, limit))
-            .await
+        // A token is short: its limit is the one of a head, where there is one.
+        let answer = self.head(&path, self.ask_token_server_for_long(request, limit));
+        self.limited(&path, answer).await
     }
 
     async fn ask_token_server_for_long(&self, request: RequestBuilder, limit: usize) -> Result<Answer> {
@@ -334,7 +464,7 @@ impl Wire {
                 .ok_or_else(|| Error::not_a_registry("the request of a token", "it cannot be repeated"))?
                 .send()
                 .await
-                .map_err(|error| failed(&error))?;
+                .map_err(|error| self.failed(&error))?;
             let fault = Fault::of(response.status(), response.headers());
             if !self.pause(&mut patience, fault).await {
                 break response;
@@ -370,14 +500,22 @@ impl Wire {
         headers: &HeaderMap,
     ) -> std::result::Result<Followed, Stopped> {
         let invalid = |what: &str| Stopped::Ours(Error::not_a_registry(what, "it is not part of a URL"));
-        let text = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
-        let mut url = site::parse(&text).ok_or_else(|| invalid(path))?;
+        let mut url = self.located(path).ok_or_else(|| invalid(path))?;
         let mut headers = headers.clone();
+        if let Some(via) = passed::via() {
+            headers.insert(header::VIA, via);
+        }
         let mut is_own = true;
         for _ in 0..=REDIRECTS {
-            let request = self.client_for(&url).request(method.clone(), url.clone());
-            let request = request.headers(headers.clone());
-            let response = request.send().await.map_err(Stopped::Failed)?;
+            let send = || {
+                let request = self.client_for(&url).request(method.clone(), url.clone());
+                request.headers(headers.clone()).send()
+            };
+            let response = match send().await {
+                Err(error) if self.manners.repeats_after(&error) => send().await,
+                response => response,
+            };
+            let response = response.map_err(Stopped::Failed)?;
             let Some(location) = redirected(&response) else {
                 return Ok(Followed { response, is_own });
             };
@@ -424,27 +562,11 @@ enum Stopped {
     Ours(Error),
 }
 
-impl Stopped {
-    fn into_error(self) -> Error {
-        match self {
-            Self::Failed(error) => failed(&error),
-            Self::Ours(error) => error,
-        }
+impl Manners {
+    /// Whether a request without effect that ended so is repeated at once.
+    fn repeats_after(&self, error: &reqwest::Error) -> bool {
+        !self.is_patient && !error.is_connect() && !error.is_timeout() && !error.is_builder()
     }
-}
-
-fn failed(error: &reqwest::Error) -> Error {
-    let url = error
-        .url()
-        .map(|url| host_and_path(url.as_str()))
-        .unwrap_or_default();
-    if error.is_connect() || error.is_timeout() || error.is_builder() {
-        let host = error.url().map(|url| url.authority().to_owned());
-        let reason = explain(error, Scheme::Https, host.as_deref().unwrap_or_default());
-        return Error::Unreachable { url, reason };
-    }
-    let reason = outgoing::cause(error);
-    Error::Interrupted { url, reason }
 }
 
 /// The `Location` of a redirect.
@@ -465,108 +587,6 @@ fn upgraded(base: Url, answered: &Url) -> Url {
         Some(Ok(secure)) => secure,
         _ => base,
     }
-}
-
-impl Answer {
-    /// Reads at most `limit` bytes of the answer.
-    async fn read(mut response: Response, limit: usize, elsewhere: Option<String>) -> Result<Self> {
-        let status = response.status();
-        let limit = if status.is_success() { limit } else { ERROR_LIMIT };
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
-            if body.len() + chunk.len() > limit {
-                let path = response.url().path().to_owned();
-                return Err(Error::TooLarge { path, limit });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Self {
-            status,
-            headers: std::mem::take(response.headers_mut()),
-            body: body.freeze(),
-            elsewhere,
-        })
-    }
-
-    /// Turns a refusal into an error with the registry's own words.
-    pub(crate) fn successful(self, path: &str) -> Result<Self> {
-        if self.status.is_success() {
-            return Ok(self);
-        }
-        let json: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let error = &json["errors"][0];
-        let code = error["code"].as_str();
-        let message = error["message"].as_str().unwrap_or("without a reason");
-        let mut message = code.map_or(message.to_owned(), |code| format!("{code}: {message}"));
-        let after = patience::retry_after(&self.headers);
-        if let Some(after) = after {
-            message.push_str(&format!(
-                "; it asks to come back in {}",
-                patience::duration(after)
-            ));
-        }
-        Err(Error::Refused {
-            path: path.to_owned(),
-            status: self.status,
-            message: message.chars().take(2000).collect(),
-            after,
-        })
-    }
-
-    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-}
-
-/// The target of the link to the next page: `</v2/_catalog?last=b&n=2>; rel="next"`, also among others.
-fn next_link(header: &str) -> Option<&str> {
-    let mut rest = header;
-    loop {
-        let (target, after) = rest[rest.find('<')? + 1..].split_once('>')?;
-        let ends = [",<", ", <"].into_iter().filter_map(|end| after.find(end));
-        let end = ends.min().unwrap_or(after.len());
-        let (parameters, others) = after.split_at(end);
-        let mut parameters = parameters.split(';').map(str::trim);
-        let is_next = parameters.any(|parameter| {
-            let value = parameter.strip_prefix("rel=").unwrap_or_default();
-            value
-                .trim_matches('"')
-                .split(' ')
-                .any(|relation| relation == "next")
-        });
-        if is_next {
-            return Some(target);
-        }
-        rest = others;
-    }
-}
-
-/// The servers that are trusted without an exception.
-fn trust(authorities: Vec<rustls::pki_types::CertificateDer<'static>>) -> Trust {
-    match authorities.is_empty() {
-        true => Trust::System,
-        false => Trust::SystemAnd(authorities),
-    }
-}
-
-/// A client that follows no redirect by itself.
-fn client(
-    trust: Trust,
-    identity: Option<&Identity>,
-    read_timeout: Option<Duration>,
-) -> Result<reqwest::Client> {
-    let refused = |reason: String| Error::Authorities {
-        path: "the system".to_owned(),
-        reason,
-    };
-    let builder = outgoing::builder_as(trust, Versions::Http1And2, identity)
-        .map_err(|error| refused(error.to_string()))?
-        .connect_timeout(CONNECT_TIMEOUT);
-    let builder = match read_timeout {
-        Some(limit) => builder.read_timeout(limit),
-        None => builder,
-    };
-    builder.build().map_err(|error| refused(outgoing::reason(&error)))
 }
 
 /// Whether a registry may answer the version check with `status`: everything is allowed, or the user must log in.
@@ -600,43 +620,9 @@ fn no_registry(base: &Url, response: &Response) -> String {
     }
 }
 
-/// Host and path of a URL, without user, password and query.
-fn host_and_path(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let rest = rest.split('?').next().unwrap_or(rest);
-    rest.rsplit_once('@').map_or(rest, |(_, rest)| rest).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn links_lead_to_the_next_page() {
-        for (header, target) in [
-            (
-                r#"</v2/_catalog?last=b&n=2>; rel="next""#,
-                "/v2/_catalog?last=b&n=2",
-            ),
-            (
-                r#"<https://r.example.com/v2/_catalog?n=1>; rel="next""#,
-                "https://r.example.com/v2/_catalog?n=1",
-            ),
-            ("<?last=b,c>;rel=next", "?last=b,c"),
-            (r#"</a>; rel="prev", </b>; title="x"; rel="last next""#, "/b"),
-        ] {
-            assert_eq!(next_link(header), Some(target), "{header}");
-        }
-        for bad in [
-            "",
-            "</v2/>; rel=\"prev\"",
-            "</v2/",
-            "</v2/>; title=next",
-            "</a>; rel=\"nextish\"",
-        ] {
-            assert_eq!(next_link(bad), None, "{bad}");
-        }
-    }
 
     #[tokio::test]
     async fn an_answer_that_comes_byte_by_byte_has_an_end() {

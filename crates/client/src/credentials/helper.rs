@@ -23,6 +23,8 @@ const LIMIT: u64 = 1 << 20;
 pub struct Helper {
     program: PathBuf,
     patience: Duration,
+    /// What to do when there is no such program.
+    remedy: &'static str,
 }
 
 /// What a helper that ended has said.
@@ -39,10 +41,20 @@ impl Helper {
         let helper = Self {
             program: format!("docker-credential-{name}").into(),
             patience: PATIENCE,
+            remedy: "install it, or remove it from `credsStore` and `credHelpers`",
         };
         match name.contains('/') {
             true => Err(helper.failed("its name has a `/`".to_owned())),
             false => Ok(helper),
+        }
+    }
+
+    /// The helper that is the program `command`, by its path, or by its name in `PATH`.
+    pub(crate) fn program_at(command: &str) -> Self {
+        Self {
+            program: command.into(),
+            patience: PATIENCE,
+            remedy: "install it, or correct `exec.command`",
         }
     }
 
@@ -52,7 +64,7 @@ impl Helper {
     }
 
     /// The credentials for `server`; `None`: the helper has none.
-    pub(super) async fn get(&self, server: &str) -> Result<Option<Login>, CredentialsError> {
+    pub(crate) async fn get(&self, server: &str) -> Result<Option<Login>, CredentialsError> {
         let said = self.ask("get", &format!("{server}\n")).await?;
         if !said.succeeded {
             return match said.is_not_found() {
@@ -138,10 +150,9 @@ impl Helper {
 
     fn not_started(&self, error: &std::io::Error) -> CredentialsError {
         match error.kind() {
-            std::io::ErrorKind::NotFound => self.failed(
-                "there is no such program in `PATH`; install it, or remove it from `credsStore` and `credHelpers`"
-                    .to_owned(),
-            ),
+            std::io::ErrorKind::NotFound => {
+                self.failed(format!("there is no such program in `PATH`; {}", self.remedy))
+            }
             _ => self.failed(error.to_string()),
         }
     }
@@ -199,8 +210,8 @@ mod tests {
         let program = directory.path().join("docker-credential-test");
         std::fs::write(&program, format!("#!/bin/bash\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let patience = PATIENCE;
-        (directory, Helper { program, patience })
+        let helper = Helper::program_at(&program.display().to_string());
+        (directory, helper)
     }
 
     fn login() -> Login {

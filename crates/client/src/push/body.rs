@@ -43,7 +43,7 @@ pub(super) async fn pump<B: Blob>(
             Ok(Ok(())) => sent(length),
             Ok(Err(_closed)) => return Ok(Pumped::Refused),
             Err(_elapsed) => {
-                return Err(Error::Unreachable {
+                return Err(Error::TimedOut {
                     url: "the registry".to_owned(),
                     reason: format!("it took no byte for {} seconds", READ_TIMEOUT.as_secs()),
                 });

@@ -152,6 +152,7 @@ fn is_of_one(error: &Error) -> bool {
     !matches!(
         error,
         Error::Unreachable { .. }
+            | Error::TimedOut { .. }
             | Error::Interrupted { .. }
             | Error::Untrusted { .. }
             | Error::Authorities { .. }
