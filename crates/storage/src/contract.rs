@@ -171,6 +171,7 @@ cases! {$ always {
     upload_in_one_request
     upload_of_nothing
     upload_large
+    upload_is_followed
     upload_in_many_requests
     upload_many_small_writes
     upload_digests

@@ -34,9 +34,9 @@ use parking_lot::Mutex;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Announced, Blob, ByteStream, Error, ErrorKind, Finished, FoundPage, Key, Listed, ListedUpload, Object,
-    Objects, Obstacle, Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Space, Stat,
-    Storage, TreeRemoval, Upload, UploadStream, Uploads, Version, Wanted, layout, layout::UploadKey,
+    Announced, Blob, ByteStream, Error, ErrorKind, Finished, Follow, FoundPage, Key, Listed, ListedUpload,
+    Object, Objects, Obstacle, Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Space,
+    Stat, Storage, TreeRemoval, Upload, UploadStream, Uploads, Version, Wanted, layout, layout::UploadKey,
 };
 
 /// A rule: what goes wrong, where, and when.
@@ -628,6 +628,10 @@ impl Upload for FaultyUpload {
 
     fn announce(&mut self, announced: Announced) {
         self.inner.announce(announced);
+    }
+
+    fn follow(&self) -> Option<Box<dyn Follow>> {
+        self.inner.follow()
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {

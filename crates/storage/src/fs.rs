@@ -50,6 +50,7 @@
 
 mod commit;
 mod directories;
+mod follow;
 mod gathered;
 mod journal;
 mod keys;
@@ -715,6 +716,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     let span = tracing::Span::current();
     let work = move || span.in_scope(work);
     tokio::task::spawn_blocking(work).await.map_err(failed_job)?
+}
+
+/// Runs `work` on a blocking thread, and does not wait for it.
+fn behind(work: impl FnOnce() + Send + 'static) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
+    }
 }
 
 /// The error of a job that panicked, or that was cancelled at the end of the process.

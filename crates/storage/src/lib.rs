@@ -44,7 +44,7 @@ pub use objects::{
 };
 pub use obstacle::Obstacle;
 pub use operation::Operation;
-pub use uploads::{Announced, Finished, ListedUpload, Upload, UploadStream, Uploads};
+pub use uploads::{Announced, Finished, Follow, ListedUpload, MOST_FOLLOWED, Upload, UploadStream, Uploads};
 pub use version::{Fingerprint, Version};
 
 /// A whole store: objects, and uploads that become objects.

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Announced, Blob, ErrorKind, Finished, FoundPage, Key, Listed, ListedUpload, Object, Objects, Obstacle,
-    Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Space, Stat, Storage, TreeRemoval,
-    Upload, UploadStream, Uploads, Version, Wanted, layout::UploadKey,
+    Announced, Blob, ErrorKind, Finished, Follow, FoundPage, Key, Listed, ListedUpload, Object, Objects,
+    Obstacle, Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Space, Stat, Storage,
+    TreeRemoval, Upload, UploadStream, Uploads, Version, Wanted, layout::UploadKey,
 };
 
 /// The upper bounds of the histogram's buckets, in seconds; registry:2 has the same. One more bucket has no bound.
@@ -345,6 +345,10 @@ impl Upload for MeteredUpload {
 
     fn announce(&mut self, announced: Announced) {
         self.inner.announce(announced);
+    }
+
+    fn follow(&self) -> Option<Box<dyn Follow>> {
+        self.inner.follow()
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The trait [`Uploads`]: bytes that arrive piece by piece, until they are a whole object.
 
-use std::{pin::Pin, time::SystemTime};
+use std::{ops::Range, pin::Pin, time::SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -168,6 +168,12 @@ pub trait Upload: Send {
         let _ = announced;
     }
 
+    /// A reader of the bytes that this holder writes, while it writes them; `None` where the engine has none. A bucket shows no
+    /// bytes of an object before the object is whole.
+    fn follow(&self) -> Option<Box<dyn Follow>> {
+        None
+    }
+
     /// Appends. Returns as soon as the engine can take more, with a bounded amount waiting inside:
     /// 512 KiB on a file system, two parts of a multipart upload on an object store.
     ///
@@ -201,6 +207,35 @@ pub trait Upload: Send {
     /// Only errors of the engine.
     async fn discard(self: Box<Self>) -> Result<()>;
 }
+
+/// A reader of an upload that is still written, made by [`Upload::follow`].
+///
+/// It reads what was stored, also after the upload was published or discarded, until it is dropped: a blob that is removed
+/// meanwhile stays readable. Until then it takes one open file, and the space of a file that was removed.
+///
+/// What was read is not verified: the digest of the upload is known only at its end.
+#[async_trait]
+pub trait Follow: Send + Sync + std::fmt::Debug {
+    /// How many bytes of the upload, from its first one, can be read by now. This is less than the [size](Upload::size) while
+    /// bytes are gathered or written: by at most what [`write`](Upload::write) lets wait. Once the upload is finished it is all of them, except of a small
+    /// one that was never written to a file of its own.
+    ///
+    /// It only grows, until the holder lets go of an upload that it wrote [provisionally](Upload::write_provisionally) and that
+    /// it did not publish, or until the store fails: then bytes that could be read before are readable no more.
+    fn readable(&self) -> u64;
+
+    /// The first bytes of `range`, at least one and at most [`MOST_FOLLOWED`]. The range is not empty and lies below
+    /// [`readable`](Self::readable).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Other`] when the range does not lie there, or not any more; [`ErrorKind::Damaged`] when bytes went missing in
+    /// the store; errors of the engine.
+    async fn read(&self, range: Range<u64>) -> Result<Bytes>;
+}
+
+/// How many bytes one [`Follow::read`] returns at most.
+pub const MOST_FOLLOWED: usize = 256 * 1024;
 
 /// An upload whose bytes are complete and hashed, still held exclusively.
 ///

@@ -149,6 +149,46 @@ pub async fn upload_large(storage: &Arc<dyn Storage>) {
     finish_and_publish(storage, held, &upload, &content).await;
 }
 
+/// A follower reads what was written, and nothing else, while it is written and after the upload has ended. An engine that shows nothing
+/// before the end has no follower.
+pub async fn upload_is_followed(storage: &Arc<dyn Storage>) {
+    let content = pattern(7, 3 << 20);
+    for is_published in [true, false] {
+        let upload = upload_key("follow", if is_published { "one" } else { "two" });
+        create(storage, &upload).await;
+        let mut held = open(storage, &upload).await;
+        held.write_provisionally();
+        let Some(follower) = held.follow() else {
+            return;
+        };
+        let (mut rest, mut read) = (content.clone(), 0);
+        while !rest.is_empty() {
+            held.write(rest.split_to(rest.len().min(200_000)))
+                .await
+                .expect("write");
+            let written = content.len() - rest.len();
+            let readable = follower.readable();
+            assert!(readable <= written as u64, "{readable} of {written}");
+            while read < readable {
+                let piece = follower.read(read..readable).await.expect("read");
+                let begin = usize::try_from(read).expect("a small number");
+                assert!(!piece.is_empty() && content[begin..].starts_with(&piece));
+                read += piece.len() as u64;
+            }
+            // More may be there by now, but not this much.
+            let beyond = follower.read(read..content.len() as u64 + 1).await;
+            assert_kind(beyond, ErrorKind::Other, "read beyond what is there");
+        }
+        assert!(read > 0, "most of it is there before the end");
+        match is_published {
+            true => drop(finish_and_publish(storage, held, &upload, &content).await),
+            false => held.discard().await.expect("discard"),
+        }
+        let read = follower.read(read - 10..read).await.expect("read after the end");
+        assert_eq!(read.len(), 10);
+    }
+}
+
 /// Each request goes on where the one before it stopped.
 pub async fn upload_in_many_requests(storage: &Arc<dyn Storage>) {
     let upload = upload_key("contract/upload_in_many_requests", "u");

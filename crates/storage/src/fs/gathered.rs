@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use wharf_oci::{Algorithm, Digest, Hasher};
 
 use super::pool::{Buffer, Pool};
 
@@ -60,4 +61,16 @@ impl Gathered {
             .chain(self.open.take().map(Buffer::freeze))
             .collect()
     }
+}
+
+/// The digests of gathered bytes.
+pub(super) fn digests_of(frames: &[Bytes], also: Option<Algorithm>) -> Vec<Digest> {
+    let algorithms = std::iter::once(Algorithm::Sha256).chain(also.filter(|also| *also != Algorithm::Sha256));
+    algorithms
+        .map(|algorithm| {
+            let mut hasher = Hasher::new(algorithm);
+            frames.iter().for_each(|frame| hasher.update(frame));
+            hasher.finish()
+        })
+        .collect()
 }

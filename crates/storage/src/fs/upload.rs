@@ -26,16 +26,17 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use wharf_oci::{Algorithm, Digest, Hasher};
 
 use super::{
-    Engine, blocking,
+    Engine, behind, blocking,
     commit::{Item, write_frames, writing},
     failed_job,
-    gathered::{Gathered, SMALL},
+    follow::{Followed, FsFollow},
+    gathered::{Gathered, SMALL, digests_of},
     known_uploads::{Fingerprint, Hold, Remembered},
     provisional::Before,
     saved_hash::EVERY,
     sys::{Disk, Kind, Metadata},
 };
-use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout, layout::UploadKey};
+use crate::{Error, ErrorKind, Finished, Follow, Key, Put, Result, Upload, layout, layout::UploadKey};
 
 /// How many bytes are written before the kernel is told to start their writeback.
 const WRITEBACK: u64 = 8 * 1024 * 1024;
@@ -61,11 +62,14 @@ impl<D: Disk> Engine<D> {
             failed: None,
             is_too_long: false,
             before: None,
+            followed: Followed::new(),
             hold,
         });
         session.find()?;
         Ok(FsUpload {
             size: session.written,
+            followed: Arc::clone(&session.followed),
+            engine: Arc::clone(self),
             gathered: Gathered::new(&self.uploads.pool),
             run: session.engine.uploads.run(),
             work: Work::Idle(session),
@@ -121,6 +125,8 @@ struct Session<D: Disk> {
     is_too_long: bool,
     /// The upload before this holder, when what this one writes is provisional.
     before: Option<Before>,
+    /// What those know that follow the upload.
+    followed: Arc<Followed<D>>,
     /// The last field, so that the hold is dropped after everything else.
     hold: Hold,
 }
@@ -213,6 +219,7 @@ impl<D: Disk> Session<D> {
             return Ok(());
         };
         self.hasher = None;
+        self.followed.ends();
         self.try_go_back(before.size)
             .map_err(|error| writing(&self.data, error))?;
         (self.written, self.hasher) = (before.size, before.hasher);
@@ -266,6 +273,7 @@ impl<D: Disk> Session<D> {
         }
         let before = self.written;
         self.written += count;
+        self.followed.grows(&file, self.written);
         for frame in frames {
             let part = usize::try_from(count).map_or(frame.len(), |left| left.min(frame.len()));
             hasher.update(&frame[..part]);
@@ -406,6 +414,7 @@ impl<D: Disk> Session<D> {
         self.engine.disk.sync_file(file).map_err(|error| {
             // A second sync would not tell what of the file is on the disk: it is as good as not written.
             self.hasher = None;
+            self.followed.ends();
             if let Err(error) = self.remove_data() {
                 tracing::warn!(path = self.data, %error, "could not remove an upload that was not synced");
             }
@@ -515,6 +524,8 @@ pub(super) struct FsUpload<D: Disk> {
     gathered: Gathered,
     /// How many bytes to gather before they go to a job.
     run: usize,
+    followed: Arc<Followed<D>>,
+    engine: Arc<Engine<D>>,
     work: Work<D>,
 }
 
@@ -587,6 +598,13 @@ impl<D: Disk> Upload for FsUpload<D> {
                 is_marked: false,
             });
         }
+    }
+
+    fn follow(&self) -> Option<Box<dyn Follow>> {
+        Some(Box::new(FsFollow {
+            engine: Arc::clone(&self.engine),
+            followed: Arc::clone(&self.followed),
+        }))
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
@@ -669,17 +687,6 @@ async fn discard<D: Disk>(mut session: Box<Session<D>>) -> Result<()> {
     .await
 }
 
-fn digests_of(frames: &[Bytes], also: Option<Algorithm>) -> Vec<Digest> {
-    let algorithms = std::iter::once(Algorithm::Sha256).chain(also.filter(|also| *also != Algorithm::Sha256));
-    algorithms
-        .map(|algorithm| {
-            let mut hasher = Hasher::new(algorithm);
-            frames.iter().for_each(|frame| hasher.update(frame));
-            hasher.finish()
-        })
-        .collect()
-}
-
 /// Writes what was taken from the client but not written yet; the session goes with it.
 fn write_behind<D: Disk>(mut session: Box<Session<D>>, frames: Vec<Bytes>) {
     let span = tracing::Span::current();
@@ -700,14 +707,6 @@ fn let_go<D: Disk>(session: Box<Session<D>>, frames: Vec<Bytes>) {
         }
     } else if session.failed.is_none() && !frames.is_empty() {
         write_behind(session, frames);
-    }
-}
-
-/// Runs `work` on a blocking thread, and does not wait for it.
-fn behind(work: impl FnOnce() + Send + 'static) {
-    match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(work)),
-        Err(_) => work(),
     }
 }
 
