@@ -33,6 +33,7 @@ mod retention;
 mod round_trips;
 mod scrubbing;
 mod slow_bucket;
+mod sparse;
 mod trash;
 mod trash_meanwhile;
 mod trash_pressure;

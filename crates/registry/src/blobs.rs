@@ -237,6 +237,45 @@ impl Registry {
         Ok(Some(blob))
     }
 
+    /// Lets `name` read the blob `digest`, whose bytes are stored already, in whatever repository they were pushed. `None` when they
+    /// are not, when they are known to be damaged, and when the collector is about to remove them: they have to be stored again.
+    ///
+    /// Whether the caller may know of these bytes is not asked here: that they are stored tells what other repositories have.
+    ///
+    /// # Races
+    ///
+    /// This is a mount. The link is written under the shared lock on `digest`, and whether the bytes are stored is
+    /// looked up under that lock as well. So no deletion of this process comes in between; a run of the collector either has found no
+    /// doom before (it waits for this request, and the link that it then sees, or the grace period of what this
+    /// request relied on, keeps the bytes), or has doomed the digest: then the request pins it, and the sweep leaves it alone, or it finds
+    /// the flag of the sweep raised, and the bytes count as absent. [`coordination`](crate::coordination) has the whole argument.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when other requests keep it waiting for too long; errors of the store.
+    pub async fn link_stored_blob(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        digest: &Digest,
+    ) -> Result<Option<BlobInfo>> {
+        self.mount_blob(caller, name, digest, None).await
+    }
+
+    /// Size in bytes of the stored blob `digest`, in whatever repository it is; `None` when it is not stored, or known to be
+    /// damaged. A hint: without a lock the blob may be gone a moment later.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub async fn has_stored_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        match self.storage.stat(&layout::blob(digest)).await {
+            Ok(stat) => Ok(self.info(digest, digest, &stat).ok().map(|info| info.size)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Writes the link of the blob `digest` of `name` again, durably, and reports no event. `None` when `name` does not have
     /// the blob.
     ///

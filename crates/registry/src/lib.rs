@@ -35,6 +35,7 @@ pub mod retention;
 mod rounds;
 mod rules;
 mod scrub;
+mod sparse;
 mod tag_rights;
 mod transfer;
 mod trash;
@@ -68,6 +69,7 @@ pub use referrers::ReferrersPage;
 pub use registry::{Options, Registry};
 pub use rules::{Children, UrlRules};
 pub use scrub::{Scrub, ScrubNumbers, ScrubOptions, ScrubRecord, ScrubRound, StandBack};
+pub use sparse::SparseNames;
 pub use tag_rights::{EveryTag, TagRights};
 pub use trash::{
     DeletedKind, LeftAlone, Pointers, Pressure, Restored, TrashId, TrashIdError, TrashPage, TrashRecord,

@@ -282,7 +282,7 @@ impl Registry {
         let tags = std::mem::take(&mut prepared.tags);
         let mut looked_up = std::mem::take(&mut prepared.looked_up);
         let manifest = self.publish_silently(prepared).await?;
-        looked_up.retain(|(role, descriptor)| !self.options.is_optional(*role, descriptor));
+        looked_up.retain(|(role, descriptor)| !self.options.is_optional(&name, *role, descriptor));
         if self.must_look_again() {
             let own = [(ReferenceRole::Manifest, own_descriptor(&manifest))];
             try_join!(
@@ -448,7 +448,7 @@ impl Registry {
         hashed: &HashMap<Digest, Hashed>,
         lock: Option<&Shared>,
     ) -> Result<Found> {
-        if self.options.is_optional(role, descriptor) {
+        if self.options.is_optional(name, role, descriptor) {
             return Ok(Found::Sound);
         }
         if lock.is_some_and(|lock| lock.is_swept(&descriptor.digest)) {

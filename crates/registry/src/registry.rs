@@ -15,6 +15,7 @@ use crate::{
     locks::Locks,
     rounds::Rounds,
     rules::{Children, UrlRules},
+    sparse::SparseNames,
     trash::{pressure::Pressure, records::Trash},
     tree::{Tree, link::LinkLookups, tags::NamePage},
 };
@@ -30,6 +31,8 @@ pub struct Options {
     pub manifest_limit: usize,
     /// Whether manifests are accepted whose layers, config or children are not (all) in the repository.
     pub allow_missing_references: bool,
+    /// Repositories that have only a part of what their manifests name: mirrors, which fetch the rest when a client asks.
+    pub sparse: SparseNames,
     /// Whether layers may be stored elsewhere: of a non-distributable media type, or with `urls`.
     pub allow_foreign_layers: bool,
     /// URLs at which layers may be stored.
@@ -56,6 +59,7 @@ impl Default for Options {
             show_empty_repositories: false,
             manifest_limit: 4 << 20,
             allow_missing_references: false,
+            sparse: SparseNames::none(),
             allow_foreign_layers: false,
             url_rules: UrlRules::default(),
             required_children: Children::All,
@@ -69,8 +73,13 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether what a manifest refers to need not be in its repository.
-    pub(crate) fn is_optional(&self, role: ReferenceRole, descriptor: &Descriptor) -> bool {
+    /// Whether what a manifest of `name` refers to need not be in that repository.
+    pub(crate) fn is_optional(&self, name: &RepoName, role: ReferenceRole, descriptor: &Descriptor) -> bool {
+        self.sparse.includes(name) || self.is_optional_anywhere(role, descriptor)
+    }
+
+    /// Whether what a manifest refers to need not be in its repository, also where that is not [sparse](Self::sparse).
+    pub(crate) fn is_optional_anywhere(&self, role: ReferenceRole, descriptor: &Descriptor) -> bool {
         self.allow_missing_references
             || (role.may_be_elsewhere() && descriptor.is_foreign() && self.allow_foreign_layers)
             || (role.is_entry() && !self.required_children.include(descriptor))

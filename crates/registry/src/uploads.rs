@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use uuid::Uuid;
 use wharf_oci::{Algorithm, Digest, RepoName, UploadId, UploadIdError};
-use wharf_storage::{Announced, ErrorKind, ListedUpload, Upload, layout::UploadKey};
+use wharf_storage::{Announced, ErrorKind, Follow, ListedUpload, Upload, layout::UploadKey};
 
 use crate::{
     blobs::BlobInfo,
@@ -166,6 +166,11 @@ impl UploadSession {
     /// announced can be [finished](Self::finish) as that blob alone.
     pub fn announce(&mut self, announced: Announced) {
         self.upload.announce(announced);
+    }
+
+    /// A reader of what this request writes, while it writes it; `None` where the store has none.
+    pub fn follow(&self) -> Option<Box<dyn Follow>> {
+        self.upload.follow()
     }
 
     /// Appends `bytes`.

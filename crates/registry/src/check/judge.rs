@@ -81,7 +81,9 @@ pub(super) async fn judge(
     options: &Options,
 ) -> Result<Judgement> {
     content.note_histories();
-    if content.name().parse::<RepoName>().is_err() && !content.is_empty() {
+    let name = content.name().parse::<RepoName>();
+    let is_sparse = name.as_ref().is_ok_and(|name| options.sparse.includes(name));
+    if name.is_err() && !content.is_empty() {
         let path = layout::repository(content.repository()).as_str().into();
         content.note(Problem::ForeignRepository { path });
     }
@@ -95,6 +97,7 @@ pub(super) async fn judge(
     let mut judge = Judge {
         users: None,
         content: &content,
+        is_sparse,
         judgement: &mut judgement,
     };
     judge.tags();
@@ -139,6 +142,8 @@ fn target(found: &Found) -> Option<Digest> {
 
 struct Judge<'a> {
     content: &'a Content,
+    /// Whether the repository has only a part of what its manifests name.
+    is_sparse: bool,
     /// Made when the first image suffers.
     users: Option<Users<'a>>,
     judgement: &'a mut Judgement,
@@ -245,7 +250,7 @@ impl Judge<'_> {
         let mut wanted: BTreeMap<Digest, Wanted<'_>> = BTreeMap::new();
         for needs in self.content.manifests.values() {
             for part in &needs.parts {
-                let is_optional = !needs.is_binding || part.is_optional(options);
+                let is_optional = self.is_sparse || !needs.is_binding || part.is_optional(options);
                 let of_digest = wanted.entry(part.digest).or_insert(Wanted {
                     part,
                     is_optional: true,
@@ -369,7 +374,8 @@ impl Judge<'_> {
             self.add(problem, Images::default());
         }
         let has_images = !content.revisions.is_empty() || content.tags.iter().any(|tag| tag.target.is_some());
-        if !has_images && content.layers.len() > dangling.len() {
+        // A mirror may have been asked for layers alone.
+        if !has_images && !self.is_sparse && content.layers.len() > dangling.len() {
             let problem = Problem::Remains {
                 repository: content.name().into(),
                 layers: content.layers.len(),

@@ -69,12 +69,12 @@ impl Part {
         }
     }
 
-    /// Whether the registry takes the manifest without it, so that its absence is no damage.
+    /// Whether the registry takes the manifest without it into a repository that is not sparse, so that its absence is no damage.
     pub(super) fn is_optional(&self, options: &Options) -> bool {
         match &self.unusual {
             Some(descriptor) => {
                 // Clients fetch a foreign layer where its URLs say, whatever this registry would accept today.
-                options.is_optional(self.role, descriptor)
+                options.is_optional_anywhere(self.role, descriptor)
                     || (self.role.may_be_elsewhere() && descriptor.is_foreign())
             }
             None => options.allow_missing_references,
