@@ -187,9 +187,19 @@ const KEYS: &[(&str, &str, Fate)] = &[
     ("catalog: {maxentries: 50}", "catalog.maxentries", Works),
     ("tags: {maxtags: 50}", "tags.maxtags", Works),
     (
-        "proxy: {remoteurl: 'https://r.example', username: u, password: p, exec: {command: c, lifetime: 1h}, ttl: 168h, cachewritetimeout: 5m}",
-        "proxy",
-        Refused,
+        "proxy: {remoteurl: 'https://r.example', username: u, password: p, ttl: 0, cachewritetimeout: 5m}",
+        "proxy.remoteurl",
+        Works,
+    ),
+    (
+        "proxy: {remoteurl: 'https://r.example', exec: {command: c, lifetime: 1h}}",
+        "proxy.exec.lifetime",
+        Works,
+    ),
+    (
+        "proxy: {remoteurl: 'https://r.example', ttl: 168h}",
+        "proxy.ttl",
+        Warned,
     ),
     ("validation: {disabled: true}", "validation.disabled", Works),
     ("validation: {enabled: true}", "validation.enabled", Works),

@@ -65,6 +65,36 @@ fn check_refuses_the_certificates_that_serve_refuses() {
 }
 
 #[test]
+fn check_refuses_the_files_of_mirrors_that_serve_refuses() {
+    let mirror = |keys: &str| {
+        let mirror = format!("{{prefix: a, remoteurl: 'https://u.test', {keys}}}");
+        site(&format!("http: {{addr: '127.0.0.1:0'}}\nmirrors: [{mirror}]\n"))
+    };
+    refused(
+        &mirror("dockerconfig: a.crt"),
+        "cannot use the upstream of the mirror `a`: `dockerconfig` names `a.crt`, which is no directory",
+    );
+    refused(
+        &mirror("dockerconfig: data"),
+        "cannot use the upstream of the mirror `a`: `dockerconfig` names `data`, which is no directory",
+    );
+    let empty = mirror("dockerconfig: empty");
+    std::fs::create_dir(empty.path("empty")).unwrap();
+    refused(
+        &empty,
+        "cannot use the upstream of the mirror `a`: `dockerconfig` names a directory without credentials: cannot read `empty/config.json`",
+    );
+    refused(
+        &mirror("authorities: [nowhere.pem]"),
+        "cannot use the upstream of the mirror `a`: ",
+    );
+    refused(
+        &mirror("authorities: [a.key]"),
+        "cannot use the upstream of the mirror `a`: ",
+    );
+}
+
+#[test]
 fn check_refuses_the_places_that_serve_refuses() {
     let users = site(USERS);
     std::fs::create_dir(users.path("users")).unwrap();

@@ -115,7 +115,7 @@ fn a_good_configuration_is_called_good() {
 
 #[test]
 fn all_problems_are_told_at_once_with_their_places() {
-    let config = "version: 0.2\nstorage:\n  filesystem:\n    rootdirectory: [a]\n  delete:\n    enabled: maybe\nlog:\n  level: loud\nproxy:\n  remoteurl: https://registry-1.docker.io\n";
+    let config = "version: 0.2\nstorage:\n  filesystem:\n    rootdirectory: [a]\n  delete:\n    enabled: maybe\nlog:\n  level: loud\nproxy:\n  remoteurl: registry-1.docker.io\n";
     let variables = [
         ("REGISTRY_HTTP_DRAINTIMEOUT", "soon"),
         ("REGISTRY_TAGS_MAXTAGS", "-1"),
@@ -126,7 +126,7 @@ fn all_problems_are_told_at_once_with_their_places() {
         "config.yml:4: `storage.filesystem.rootdirectory` must be a text, not a list",
         "config.yml:6: `storage.delete.enabled` must be `true` or `false`, not `maybe`",
         "config.yml:8: `log.level` must be one of `error`, `warn`, `info`, `debug`, not `loud`",
-        "config.yml:9: `proxy` is not supported yet",
+        "config.yml:10: `proxy.remoteurl` must be a URL with `https://` or `http://`",
         "$REGISTRY_HTTP_DRAINTIMEOUT: `http.draintimeout` must be a duration such as `168h` or `1m30s`, not `soon`",
         "$REGISTRY_TAGS_MAXTAGS: `tags.maxtags` must not be negative",
     ];
@@ -300,8 +300,8 @@ fn what_is_not_here_yet_is_refused_or_told_before_anything_listens() {
             "cannot use `/nowhere`, the credentials that `storage.gcs.keyfile` names",
         ),
         (
-            "storage: inmemory\nproxy: {remoteurl: 'https://r.example'}",
-            "`proxy` is not supported yet",
+            "storage: inmemory\nproxy: {remoteurl: 'https://u:hidden@r.example'}",
+            "`proxy.remoteurl` has credentials in its URL",
         ),
         (
             "storage: inmemory\nmiddleware: {repository: [{name: redirect}]}",

@@ -70,6 +70,19 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["wharf-watched", "wharf-workers", "wharf-budget", "wharf-client"],
     ),
     (
+        "wharf-mirror",
+        &[
+            "wharf-oci",
+            "wharf-pattern",
+            "wharf-message",
+            "wharf-workers",
+            "wharf-budget",
+            "wharf-storage",
+            "wharf-client",
+            "wharf-registry",
+        ],
+    ),
+    (
         "wharf-server",
         &[
             "wharf-oci",
@@ -83,6 +96,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-access",
             "wharf-client",
             "wharf-registry",
+            "wharf-mirror",
             "wharf-activity",
             "wharf-http",
             "wharf-pages",
@@ -102,6 +116,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-access",
             "wharf-client",
             "wharf-registry",
+            "wharf-mirror",
             "wharf-activity",
             "wharf-http",
             "wharf-server",

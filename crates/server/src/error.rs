@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
 use wharf_budget::Exhausted;
+use wharf_mirror::{Error as MirrorError, Failure as UpstreamFailure, Trouble};
 use wharf_oci::{ApiError, DigestError, ErrorCode, PageError, RouteError, TagError, error_body};
 use wharf_registry::Error as RegistryError;
 use wharf_storage::ErrorKind;
@@ -94,6 +95,11 @@ impl Failure {
     /// Whether the server does not look at the request for the moment.
     pub(crate) fn is_busy(&self) -> bool {
         self.0.is_busy
+    }
+
+    /// Whether its first error is of this kind.
+    pub(crate) fn is(&self, code: ErrorCode) -> bool {
+        self.0.errors.first().is_some_and(|error| error.code == code)
     }
 
     /// Whether the store was full.
@@ -262,6 +268,41 @@ impl From<RegistryError> for Failure {
             }
         };
         Self::new(code, text)
+    }
+}
+
+impl From<MirrorError> for Failure {
+    fn from(error: MirrorError) -> Self {
+        match error {
+            MirrorError::Registry(error) => error.into(),
+            MirrorError::Upstream(failure) => upstream_failure(&failure),
+        }
+    }
+}
+
+/// The failure of the upstream of a mirror. Never 401, with which clients ask for a password of this registry: the credentials that are
+/// refused there are those of the mirror.
+fn upstream_failure(failure: &UpstreamFailure) -> Failure {
+    let trouble = failure.trouble();
+    let code = match trouble {
+        Trouble::Limited(_) => ErrorCode::TooManyRequests,
+        _ => ErrorCode::Unavailable,
+    };
+    let status = match trouble {
+        Trouble::Denied => StatusCode::FAILED_DEPENDENCY,
+        Trouble::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+        Trouble::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Trouble::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        Trouble::Wrong => StatusCode::BAD_GATEWAY,
+        Trouble::Loop => StatusCode::LOOP_DETECTED,
+    };
+    let answer = Failure::new(code, failure.to_string()).with_status(status);
+    match trouble {
+        Trouble::Limited(after) | Trouble::Unavailable(after) => {
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            answer.with_header(header::RETRY_AFTER, seconds.into())
+        }
+        Trouble::Denied | Trouble::TimedOut | Trouble::Wrong | Trouble::Loop => answer,
     }
 }
 

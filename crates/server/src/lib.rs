@@ -43,7 +43,8 @@ pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
 pub use logo::Logo;
 pub use metrics::{
     AccessMetrics, ActivityMetrics, BucketMetrics, BucketRequestMetrics, CacheMetrics, CollectionMetrics,
-    METRICS, Metrics, RetentionMetrics, ScrubMetrics, StoreMetrics, WebhookMetrics, WorkerMetrics,
+    METRICS, Metrics, MirrorMetrics, RetentionMetrics, ScrubMetrics, StoreMetrics, WebhookMetrics,
+    WorkerMetrics,
 };
 pub use options::{Redirect, ServerOptions, ServerServices, UiOptions};
 pub use room::Room;

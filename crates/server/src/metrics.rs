@@ -6,6 +6,7 @@ mod bucket;
 mod bucket_requests;
 mod collections;
 mod events;
+mod mirrors;
 mod retention;
 mod scrub;
 mod store;
@@ -21,6 +22,7 @@ pub use self::{
     bucket_requests::BucketRequestMetrics,
     collections::CollectionMetrics,
     events::WebhookMetrics,
+    mirrors::MirrorMetrics,
     retention::RetentionMetrics,
     scrub::ScrubMetrics,
     store::{CacheMetrics, StoreMetrics},

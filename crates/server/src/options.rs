@@ -7,6 +7,7 @@ use wharf_access::{Access, sessions::Sessions};
 use wharf_activity::Activity;
 use wharf_budget::{Budget, Share};
 use wharf_http::{AccessLog, Cors, Limits, Tls, Tracer, TransportOptions, TrustedProxies};
+use wharf_mirror::Mirrors;
 use wharf_registry::ScrubRecord;
 
 use crate::{admin::Admin, health::Health, logo::Logo, metrics::Metrics, room::Room};
@@ -100,6 +101,8 @@ pub struct ServerServices {
     pub scrub: Option<Arc<ScrubRecord>>,
     /// The browsers that are signed in; `None`: they cannot sign in.
     pub sessions: Option<Sessions>,
+    /// The repositories whose content comes from other registries; `None`: there are none.
+    pub mirrors: Option<Arc<Mirrors>>,
     /// Whether the store is nearly full; `None`: that is not looked at.
     pub room: Option<Room>,
 }

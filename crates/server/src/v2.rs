@@ -12,6 +12,7 @@ mod conditions;
 mod deletion;
 mod inert;
 mod manifests;
+mod mirrored;
 mod origin;
 mod receive;
 mod referrers;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::Incoming;
 use wharf_http::{RequestContext, Surface};
+use wharf_mirror::Mirrored;
 use wharf_oci::{ApiError, ErrorCode, Route};
 
 pub(crate) use self::auth::{challenge, denied};
@@ -115,12 +117,23 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
         Err(failure) => return clean::answer(Call { app, context, parts }, path, failure),
     };
     context.set_handler(handlers::of(&route));
+    let mirrors = app.services.mirrors.as_deref();
+    let route = match mirrors {
+        Some(mirrors) => mirrored::meant(Call { app, context, parts }, mirrors, route)?,
+        None => route,
+    };
     let rights = pass_gates(app, context, parts, &route).await?;
     let reads = matches!(*method, Method::GET | Method::HEAD);
     if matches!(route, Route::Manifest(..) | Route::Blob(..)) && *method == Method::GET {
         context.count_content();
     }
     let call = Call { app, context, parts };
+    if let Some(mirrors) = mirrors
+        && let Some(mirrored) = mirrored::of(call, mirrors, &route)?
+        && reads
+    {
+        return Box::pin(read_mirrored(call, &rights, &mirrored, &route)).await;
+    }
     match (&route, method) {
         (Route::Manifest(name, reference), _) if reads => manifests::get(call, name, reference).await,
         (Route::Blob(name, digest), _) if reads => blobs::get(call, &rights, name, digest).await,
@@ -128,7 +141,7 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
         // What follows is rare, or costs far more than an allocation: it must not make the future
         // of every request as large as its own.
         (Route::Catalog, _) if reads => Box::pin(catalog::list(call, &rights)).await,
-        (Route::Tags(name), _) if reads => Box::pin(tags::list(call, &rights, name)).await,
+        (Route::Tags(name), _) if reads => Box::pin(tags::list(call, &rights, name, None)).await,
         (Route::Referrers(name, digest), _) if reads => Box::pin(referrers::list(call, name, digest)).await,
         (Route::Manifest(name, reference), &Method::PUT) => {
             Box::pin(manifests::put(call, &rights, name, reference, body)).await
@@ -146,6 +159,19 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
         (Route::Upload(name, id), &Method::DELETE) => Box::pin(uploads::cancel(call, name, id)).await,
         (_, &Method::OPTIONS) => Ok(base::options(&route)),
         _ => Err(not_allowed(call, route.allowed_methods())),
+    }
+}
+
+/// Reads from a repository of a mirror.
+async fn read_mirrored(call: Call<'_>, rights: &Rights, mirrored: &Mirrored, route: &Route) -> Answer {
+    match route {
+        Route::Manifest(_, reference) => manifests::get_mirrored(call, mirrored, reference).await,
+        Route::Blob(_, digest) => blobs::get_mirrored(call, rights, mirrored, digest).await,
+        Route::Tags(name) => tags::list(call, rights, name, Some(mirrored)).await,
+        Route::Referrers(_, digest) => referrers::list_mirrored(call, mirrored, digest).await,
+        Route::Base | Route::Catalog | Route::Uploads(_) | Route::Upload(..) => {
+            Err(not_allowed(call, route.allowed_methods()))
+        }
     }
 }
 

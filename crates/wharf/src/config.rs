@@ -27,8 +27,12 @@ mod lines;
 mod load;
 mod log;
 mod middleware;
+#[cfg(test)]
+mod mirror_cases;
+mod mirrors;
 mod notifications;
 mod paging;
+mod proxy;
 mod proxyheader;
 mod report;
 mod retention;
@@ -42,6 +46,7 @@ mod tokens;
 mod trash;
 mod ui;
 mod unsupported;
+mod upstream;
 mod validation;
 
 pub(crate) use beside::{Directory, directory_of};
@@ -59,6 +64,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use wharf_access::{ProxyHeader, rules::Configured, token};
 use wharf_http::{AccessLogExclusions, AccessLogFormat, SocketOwner, TlsOptions, TraceSettings};
+use wharf_mirror::MirrorOptions;
 use wharf_registry::retention::Policy;
 use wharf_server::{Check, ServerOptions, Target, WebhookOptions, admin::RetentionSchedule};
 use wharf_storage::object::{
@@ -86,6 +92,9 @@ pub(crate) struct Settings {
     pub(crate) storage: Engine,
     /// Servers in front of the store, from which clients read blobs.
     pub(crate) middleware: Vec<Middleware>,
+    /// The parts of the registry whose content comes from other registries; one alone if that is the whole registry. Their
+    /// upstreams do not know this server's name for `Via` yet.
+    pub(crate) mirrors: Vec<MirrorOptions>,
     /// What all clients together may use.
     pub(crate) limits: Limits,
     pub(crate) locking: Locking,

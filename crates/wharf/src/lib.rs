@@ -15,6 +15,7 @@ mod prompt;
 mod running;
 mod services;
 mod systemd;
+mod upstreams;
 mod version;
 
 pub use running::{Running, start, start_quickly};

@@ -17,7 +17,7 @@ use wharf_http::Tls;
 use crate::{
     cloud,
     config::{Auth, Engine, Listen, Settings},
-    elsewhere, nesting,
+    elsewhere, nesting, upstreams,
 };
 
 /// Faults, and doubts with which the server starts.
@@ -84,12 +84,13 @@ pub(crate) fn nested(settings: &Settings) -> Option<String> {
     }
 }
 
-/// Looks at everything else: keys of servers in front of the store, the unix socket, authorities of webhooks.
+/// Looks at everything else: keys of servers in front of the store, files of mirrors, the unix socket, authorities of webhooks.
 pub(crate) fn environment(settings: &Settings) -> Findings {
     let mut findings = Findings::default();
     if let Err(error) = elsewhere::open(settings) {
         findings.problems.push(format!("{error:#}"));
     }
+    findings.problems.extend(upstreams::problems(settings));
     if let Listen::Unix(path, _) = &settings.listen {
         findings.problems.extend(socket(path));
     }

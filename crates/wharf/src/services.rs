@@ -6,6 +6,7 @@ mod admin;
 mod bucket;
 mod checks;
 mod collect;
+mod mirrors;
 mod purge;
 mod retention;
 mod scrub;
@@ -79,6 +80,7 @@ impl Services {
         let tls = settings.tls.clone().map(Tls::open).transpose()?;
         // What this machine lacks is said before the store is asked.
         let elsewhere = elsewhere::open(settings)?;
+        mirrors::check(settings)?;
         let budget = budget(settings);
         let opened = store::open(settings, &budget).await?;
         let requests = match &opened.bucket {
@@ -109,6 +111,7 @@ impl Services {
         let registry = Arc::new(registry);
 
         let mut used = ServerServices {
+            mirrors: mirrors::open(settings, &registry)?,
             access: access(settings, &store, &address, &budget).await?,
             tls,
             budget,

@@ -55,6 +55,22 @@ wharf_http::metrics! {
         "Manifests that retention has deleted";
     RETENTION_REFUSED "wharf_retention_refused_repositories" Gauge []
         "Repositories from which the last run of retention took nothing, because too many tags would go or they could not be read";
+    MIRROR_REQUESTS "registry_proxy_requests_total" Counter ["type"]
+        "Requests for content of mirrors";
+    MIRROR_HITS "registry_proxy_hits_total" Counter ["type"]
+        "Requests for content of mirrors that were answered from the store";
+    MIRROR_MISSES "registry_proxy_misses_total" Counter ["type"]
+        "Requests for content of mirrors for which it was downloaded";
+    MIRROR_PULLED "registry_proxy_pulled_bytes_total" Counter ["type"]
+        "Bytes that upstreams of mirrors have sent";
+    MIRROR_STALE "wharf_mirror_stale_total" Counter ["upstream"]
+        "Manifests that were served although the upstream could not be asked whether the tag still points at them";
+    MIRROR_UP "wharf_mirror_upstream_up" Gauge ["upstream"]
+        "1 for an upstream that is asked as usual, 0 for one that is left alone because it fails again and again";
+    MIRROR_LIMIT "wharf_mirror_upstream_limit" Gauge ["upstream"]
+        "Requests that the upstream allows in its window, as it said last; absent for one that says nothing";
+    MIRROR_REMAINING "wharf_mirror_upstream_remaining" Gauge ["upstream"]
+        "Requests of these that are left, as the upstream said last";
     UPLOADS "wharf_uploads_in_progress" Gauge []
         "Requests that are sending the bytes of a blob now";
     BLOB_BYTES "wharf_blob_bytes_total" Counter ["direction"]

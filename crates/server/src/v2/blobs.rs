@@ -4,8 +4,9 @@ use std::{ops::Range, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use wharf_access::Verb;
+use wharf_mirror::{FoundBlob, Mirrored};
 use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_range};
-use wharf_registry::{BlobInfo, Caller as _, OpenBlob};
+use wharf_registry::{BlobInfo, Caller as _, Error as RegistryError, OpenBlob};
 
 use super::{
     answer::{Answer, CONTENT_DIGEST, admit, empty, entity_tag, to_the_end, value},
@@ -59,6 +60,80 @@ pub(super) async fn get(call: Call<'_>, rights: &Rights, name: &RepoName, digest
     };
     call.app.registry.pulled_blob(&call, name, &info);
     Ok(response)
+}
+
+/// A blob of a mirror: the stored one, or else that of the upstream, while it is downloaded.
+pub(super) async fn get_mirrored(
+    call: Call<'_>,
+    rights: &Rights,
+    mirrored: &Mirrored,
+    digest: &Digest,
+) -> Answer {
+    if !mirrored.is_allowed() {
+        return Err(RegistryError::BlobUnknown { digest: *digest }.into());
+    }
+    match get(call, rights, mirrored.name(), digest).await {
+        Err(failure) if failure.is(ErrorCode::BlobUnknown) => {}
+        found => {
+            mirrored.found_stored();
+            return found;
+        }
+    }
+    if call.parts.method == Method::HEAD {
+        let info = mirrored.blob_info(digest).await?;
+        return Ok(head(call, &info));
+    }
+    let text = digest.to_string();
+    let found = mirrored.blob(digest, begin_of_part(call)).await?;
+    let info = match &found {
+        FoundBlob::Stored => return get(call, rights, mirrored.name(), digest).await,
+        FoundBlob::Arriving(following) => following.info,
+        FoundBlob::Upstream(info) => *info,
+    };
+    if has_already(call, &text) {
+        return Ok(not_modified(&text));
+    }
+    let (range, is_part) = match wanted_range(call, &text, info.size) {
+        RangeRequest::One(range) => (range, true),
+        RangeRequest::Unsatisfiable => return Err(unsatisfiable(info.size)),
+        // A server may answer several ranges with the whole (RFC 9110, section 14.2).
+        RangeRequest::Whole | RangeRequest::Many(_) => (0..info.size, false),
+    };
+    let remaining = range.end - range.start;
+    let stream = match found {
+        FoundBlob::Arriving(following) => following.stream(range.clone()),
+        FoundBlob::Upstream(_) | FoundBlob::Stored => mirrored.part(digest, range.clone()).await?,
+    };
+    let mut response = Response::new(match remaining {
+        0 => Content::Empty,
+        _ => Content::Stream { stream, remaining },
+    });
+    describe(response.headers_mut(), &text);
+    if is_part {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let content_range = value(content_range(&range, info.size));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_RANGE, content_range);
+    }
+    call.app.registry.pulled_blob(&call, mirrored.name(), &info);
+    Ok(response)
+}
+
+/// The first byte of a part that a client wants, and no more than this part. One that goes on to the end is no such part: the client
+/// continues what it has begun, and the rest is worth storing.
+fn begin_of_part(call: Call<'_>) -> Option<u64> {
+    let (first, last) = call
+        .header(&header::RANGE)?
+        .trim()
+        .strip_prefix("bytes=")?
+        .split_once('-')?;
+    match (first.trim(), last.trim()) {
+        (_, "") => None,
+        // The last bytes of the blob.
+        ("", _) => Some(u64::MAX),
+        (first, last) => last.parse::<u64>().ok().and(first.parse().ok()),
+    }
 }
 
 /// The redirect to the store; `None` when the blob is small, or the store has no address for clients.

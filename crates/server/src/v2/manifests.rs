@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 use wharf_access::Verb;
+use wharf_mirror::Mirrored;
 use wharf_oci::{ErrorCode, Reference, RepoName, Route, Tag, media_type, query_pairs};
 use wharf_registry::{Caller as _, ManifestPush, StoredManifest};
 
@@ -36,6 +37,14 @@ pub(super) async fn get(call: Call<'_>, name: &RepoName, reference: &Reference) 
         return Ok(answer(call, name, reference, &manifest));
     }
     Ok(answer(call, name, reference, &manifest))
+}
+
+/// A manifest of a mirror, which may have to be fetched.
+pub(super) async fn get_mirrored(call: Call<'_>, mirrored: &Mirrored, reference: &Reference) -> Answer {
+    let found = mirrored.manifest(reference).await?;
+    let mut response = answer(call, mirrored.name(), reference, &found.manifest);
+    super::mirrored::warn(&mut response, found.stale.as_deref());
+    Ok(response)
 }
 
 /// The stored bytes, with their true digest and type.

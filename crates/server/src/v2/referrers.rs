@@ -3,12 +3,24 @@
 use http::{HeaderName, HeaderValue, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
+use wharf_mirror::Mirrored;
 use wharf_oci::{Digest, RepoName, Route, media_type, query_value};
 
 use super::answer::{Answer, json as json_answer, value};
 use crate::{call::Call, location};
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// What refers to a manifest of a mirror: by the word of its upstream, which sees more than what is stored here.
+pub(super) async fn list_mirrored(call: Call<'_>, mirrored: &Mirrored, subject: &Digest) -> Answer {
+    let Some(index) = mirrored.referrers(subject).await? else {
+        return list(call, mirrored.name(), subject).await;
+    };
+    let mut response = json_answer(index.into());
+    let content_type = HeaderValue::from_static(media_type::OCI_INDEX);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    Ok(response)
+}
 
 pub(super) async fn list(call: Call<'_>, name: &RepoName, subject: &Digest) -> Answer {
     // A plus in a query stands for a space; no media type has a space, many have a plus, and clients forget

@@ -2,22 +2,33 @@
 
 use http::{Response, header};
 use wharf_access::Sight;
+use wharf_mirror::Mirrored;
 use wharf_oci::{PageRequest, RepoName, Route, link};
 use wharf_registry::NamePage;
 
-use super::answer::{Answer, json, value};
+use super::{
+    answer::{Answer, json, value},
+    mirrored,
+};
 use crate::{body::Content, call::Call, error::Result, location, rights::Rights};
 
 /// How many names at most are asked of the registry at once to find those that a client may see.
 pub(super) const AT_ONCE: usize = 1000;
 
-pub(super) async fn list(call: Call<'_>, rights: &Rights, name: &RepoName) -> Answer {
+/// The tags of a repository, of a mirror by the word of its upstream.
+pub(super) async fn list(
+    call: Call<'_>,
+    rights: &Rights,
+    name: &RepoName,
+    mirrored: Option<&Mirrored>,
+) -> Answer {
     let mut page = PageRequest::parse(call.query())?;
     page.n = page.n.map(|n| n.min(call.app.options.tags_limit));
     let sight = rights.sight(call.app.services.access.as_deref());
-    let found = match sight.filter(Sight::limits_tags) {
-        None => call.app.registry.tags(name, &page).await?,
-        Some(sight) => visible(call, &sight, name, &page).await?,
+    let source = Source { call, name, mirrored };
+    let (found, stale) = match sight.filter(Sight::limits_tags) {
+        None => source.tags(&page).await?,
+        Some(sight) => visible(source, &sight, &page).await?,
     };
     let mut body = Vec::with_capacity(64 + 24 * found.names.len());
     body.extend_from_slice(b"{\"name\":");
@@ -26,14 +37,38 @@ pub(super) async fn list(call: Call<'_>, rights: &Rights, name: &RepoName) -> An
     append_names(&mut body, &found.names);
     body.extend_from_slice(b"}\n");
     let route = Route::Tags(name.clone());
-    Ok(with_link(call, json(body), &route, &page, &found))
+    let mut response = with_link(call, json(body), &route, &page, &found);
+    mirrored::warn(&mut response, stale.as_deref());
+    Ok(response)
+}
+
+/// Where the tags of a repository are listed.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    call: Call<'a>,
+    name: &'a RepoName,
+    mirrored: Option<&'a Mirrored>,
+}
+
+impl Source<'_> {
+    /// A page of the tags, and why it is stale.
+    async fn tags(self, page: &PageRequest) -> Result<(NamePage, Option<String>)> {
+        match self.mirrored {
+            Some(mirrored) => Ok(mirrored.tags(page).await?),
+            None => Ok((self.call.app.registry.tags(self.name, page).await?, None)),
+        }
+    }
 }
 
 /// The page of the tags that the client may see.
-async fn visible(call: Call<'_>, sight: &Sight<'_>, name: &RepoName, page: &PageRequest) -> Result<NamePage> {
+async fn visible(
+    source: Source<'_>,
+    sight: &Sight<'_>,
+    page: &PageRequest,
+) -> Result<(NamePage, Option<String>)> {
     let mut found = NamePage::default();
     if page.n == Some(0) {
-        return call.app.registry.tags(name, page).await.map_err(Into::into);
+        return source.tags(page).await;
     }
     let mut request = page.clone();
     loop {
@@ -41,20 +76,23 @@ async fn visible(call: Call<'_>, sight: &Sight<'_>, name: &RepoName, page: &Page
         request.n = page
             .n
             .map(|wanted| (wanted + 1 - found.names.len()).clamp(AT_ONCE / 10, AT_ONCE));
-        let walked = call.app.registry.tags(name, &request).await?;
+        let (walked, stale) = source.tags(&request).await?;
         let end = walked.names.last().filter(|_| walked.more).cloned();
-        let seen = walked.names.into_iter().filter(|tag| sight.sees(name, Some(tag)));
+        let seen = walked
+            .names
+            .into_iter()
+            .filter(|tag| sight.sees(source.name, Some(tag)));
         found.names.extend(seen);
         if let Some(wanted) = page.n
             && found.names.len() > wanted
         {
             found.names.truncate(wanted);
             found.more = true;
-            return Ok(found);
+            return Ok((found, stale));
         }
         match end {
             Some(end) => request.last = Some(end.into()),
-            None => return Ok(found),
+            None => return Ok((found, stale)),
         }
     }
 }

@@ -332,10 +332,135 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         ENDPOINT,
         "[pull]}, url: 'http://a/', queue: {",
     ),
+    ("mirrors[].prefix", MIRROR, "q, remoteurl: 'https://u.test'"),
+    ("mirrors[].remoteurl", MIRROR, "'https://v.test', prefix: p"),
+    (
+        "mirrors[].namespaces",
+        MIRROR,
+        "[n.test], prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].hosts",
+        MIRROR,
+        "[hub.test], prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].username",
+        MIRROR,
+        "u, password: p, prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].password",
+        "mirrors: [{username: u, password: p, prefix: p, remoteurl: 'https://u.test'}]",
+        "q, username: u, prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].exec.command",
+        MIRROR,
+        "c}, prefix: p, remoteurl: 'https://u.test', other: {",
+    ),
+    (
+        "mirrors[].exec.lifetime",
+        "mirrors: [{exec: {command: c}, prefix: p, remoteurl: 'https://u.test'}]",
+        "7h, command: c}, prefix: p, remoteurl: 'https://u.test', other: {",
+    ),
+    (
+        "mirrors[].dockerconfig",
+        MIRROR,
+        "/d, prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].authorities",
+        MIRROR,
+        "[/a.pem], prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].certificate",
+        "mirrors: [{certificate: c, key: k, prefix: p, remoteurl: 'https://u.test'}]",
+        "d, key: k, prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].key",
+        "mirrors: [{certificate: c, key: k, prefix: p, remoteurl: 'https://u.test'}]",
+        "l, certificate: c, prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].insecure",
+        MIRROR,
+        "true, prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].httpproxy",
+        MIRROR,
+        "'http://proxy:3128', prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].realms",
+        MIRROR,
+        "[auth.test], prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].allow",
+        MIRROR,
+        "['library/*'], prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].deny",
+        MIRROR,
+        "['library/*'], prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].fresh",
+        MIRROR,
+        "7h, prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].stale",
+        MIRROR,
+        "7h, prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].timeout",
+        MIRROR,
+        "7h, prefix: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "mirrors[].offline",
+        MIRROR,
+        "true, prefix: p, remoteurl: 'https://u.test'",
+    ),
+    ("proxy.remoteurl", "", "'https://u.test'"),
+    (
+        "proxy.username",
+        PROXY,
+        "u, password: p, remoteurl: 'https://u.test'",
+    ),
+    (
+        "proxy.password",
+        "proxy: {username: u, password: p, remoteurl: 'https://u.test'}",
+        "q, username: u, remoteurl: 'https://u.test'",
+    ),
+    (
+        "proxy.exec.command",
+        PROXY,
+        "c}, remoteurl: 'https://u.test', other: {",
+    ),
+    ("proxy.realms", PROXY, "[auth.test], remoteurl: 'https://u.test'"),
+    (
+        "proxy.exec.lifetime",
+        "proxy: {exec: {command: c}, remoteurl: 'https://u.test'}",
+        "7h, command: c}, remoteurl: 'https://u.test', other: {",
+    ),
 ];
 
 /// Keys of an endpoint are tested together with a URL, which every endpoint needs.
 const ENDPOINT: &str = "notifications: {endpoints: [{url: 'http://a/'}]}";
+
+/// Keys of a mirror are tested together with a prefix and a URL, which every mirror needs.
+const MIRROR: &str = "mirrors: [{prefix: p, remoteurl: 'https://u.test'}]";
+
+/// Keys of the mirror that the whole registry is are tested together with its URL.
+const PROXY: &str = "proxy: {remoteurl: 'https://u.test'}";
 
 const RULE: &str = "retention: {rules: [{keep: 1}]}";
 
@@ -367,6 +492,7 @@ const NO_EFFECT_ALONE: &[&str] = &[
     "auth.htpasswd",
     "auth.token",
     "retention.rules",
+    "mirrors",
     "validation.manifests.indexes.platformlist",
     "middleware.storage",
     "middleware.storage[].options.ipfilteredby",

@@ -11,13 +11,15 @@ use super::{
     Engine, Middleware, Settings, Source, access, activity, admin, auth, check, collect, compat, debug,
     environment,
     file::{PLACES, find, read},
-    health, history, http, limits, lines, log, middleware, notifications, paging,
+    health, history, http, limits, lines, log, middleware, mirrors, notifications, paging, proxy,
     report::Report,
     retention, scrub,
     section::Section,
     storage,
     table::VERSION,
-    tokens, trash, ui, unsupported, validation,
+    tokens, trash, ui, unsupported,
+    upstream::OwnAddresses,
+    validation,
 };
 
 /// A configuration that was read: its tree, the report about it, and the settings.
@@ -149,6 +151,10 @@ fn settings(
     let activity = activity::read(root);
     let (ui, page) = ui::read(root);
     server.ui = page;
+    let own = OwnAddresses::new(&http.listen, &server);
+    let mut upstreams = mirrors::read(root, &own, server.read_only);
+    upstreams.extend(proxy::read(root, &own, server.read_only));
+    registry.sparse = mirrors::sparse(&upstreams);
     let retention = retention::read(root, history::read(root), activity.is_some());
     Settings {
         source,
@@ -162,6 +168,7 @@ fn settings(
         limits: limits::read(root, storage.engine.as_ref()),
         storage: storage.engine.unwrap_or(Engine::InMemory),
         middleware,
+        mirrors: upstreams,
         locking: storage.locking,
         listen: http.listen,
         tls: http.tls,
@@ -413,10 +420,6 @@ mod tests {
         }
         refused("http: {tls: {key: k}}", "`http.tls.certificate` is missing");
         refused("http: {tls: {clientcas: [c]}}", "`http.tls.clientcas` needs");
-        refused(
-            "proxy: {remoteurl: https://registry-1.docker.io}",
-            "`proxy` is not supported yet",
-        );
         refused("http: {prefix: 'r?'}", "`http.prefix` must be a path");
         understood("version: 0.1\nstorage: inmemory\nauth: none\n", &[]).unwrap();
         let bucket = understood("version: 0.1\nstorage: {s3: {bucket: b}}\n", &[])

@@ -6,8 +6,8 @@ use super::{
     access, activity, admin, auth, collect, compat, debug, health, history, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    limits, log, middleware, notifications, paging, proxyheader, retention, scrub, storage, tokens, trash,
-    ui, unsupported, validation,
+    limits, log, middleware, mirrors, notifications, paging, proxy, proxyheader, retention, scrub, storage,
+    tokens, trash, ui, unsupported, validation,
 };
 
 keys! {
@@ -37,6 +37,8 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         storage::gcs::KEYS,
         storage::azure::KEYS,
         middleware::KEYS,
+        mirrors::KEYS,
+        proxy::KEYS,
         auth::KEYS,
         access::KEYS,
         proxyheader::KEYS,

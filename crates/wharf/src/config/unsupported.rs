@@ -18,8 +18,6 @@ const NO_MIDDLEWARE: &str = "is not supported: such middleware is code that is c
      remove the key. Addresses of blobs are changed by `middleware.storage`";
 const NO_REDIS: &str =
     "is not used: the cache is in memory, and each use of it is compared with the store; remove the key";
-const NO_PROXY: &str =
-    "is not supported yet; this server would be an ordinary registry, not a cache of another one";
 const NO_CLASSES: &str = "has no effect: a token that allows an action allows it for every class of repository; let the token server decide";
 const NO_REPORTING: &str = "has no effect: nothing is sent to third parties; registry:3 dropped it as well";
 const NO_SCHEMA_1: &str =
@@ -42,7 +40,6 @@ const FEATURES: &[KeyInfo] = &[
     KeyInfo::new("log.hooks", Kind::List, Warned(NO_HOOKS)),
     KeyInfo::new("middleware.registry", Kind::List, Refused(NO_MIDDLEWARE)),
     KeyInfo::new("middleware.repository", Kind::List, Refused(NO_MIDDLEWARE)),
-    KeyInfo::new("proxy", Kind::Section, Refused(NO_PROXY)),
     KeyInfo::new("redis", Kind::Section, Warned(NO_REDIS)),
     KeyInfo::new("policy.repository.classes", Kind::Texts, Warned(NO_CLASSES)),
     KeyInfo::new("reporting", Kind::Any, Warned(NO_REPORTING)).since(Only2),
@@ -96,12 +93,12 @@ const PARTS: &[(Kind, Since, &str)] = &[
         "log.hooks[].type log.hooks[].options.smtp.addr
          log.hooks[].options.smtp.username log.hooks[].options.from middleware.registry[].name
          middleware.repository[].name auth.silly.realm auth.silly.service http.tls.letsencrypt.cachefile
-         http.tls.letsencrypt.email proxy.remoteurl proxy.username",
+         http.tls.letsencrypt.email",
     ),
     (
         Kind::Secret,
         Both,
-        "log.hooks[].options.smtp.password redis.password proxy.password",
+        "log.hooks[].options.smtp.password redis.password",
     ),
     (
         Kind::Duration,
@@ -143,7 +140,7 @@ const PARTS: &[(Kind, Since, &str)] = &[
         From3("3.0"),
         "redis.clientname redis.username
          redis.sentinelusername redis.mastername redis.identitysuffix redis.tls.certificate redis.tls.key
-         http.tls.letsencrypt.directoryurl proxy.exec.command",
+         http.tls.letsencrypt.directoryurl",
     ),
     (Kind::Texts, From3("3.0"), "redis.addrs redis.tls.rootcas"),
     (
@@ -157,9 +154,8 @@ const PARTS: &[(Kind, Since, &str)] = &[
         Kind::Duration,
         From3("3.0"),
         "redis.minretrybackoff redis.maxretrybackoff redis.pooltimeout redis.connmaxidletime
-         redis.connmaxlifetime proxy.exec.lifetime proxy.ttl",
+         redis.connmaxlifetime",
     ),
-    (Kind::Duration, From3("3.1"), "proxy.cachewritetimeout"),
 ];
 
 /// Names of keys in environment variables, where registry:2 has other names there.

@@ -8,8 +8,8 @@ use wharf_http::{BudgetMetrics, BuildInfo, DroppedLines, Listener, LogMetrics, T
 use wharf_registry::Registry;
 use wharf_server::{
     AccessMetrics, ActivityMetrics, BucketRequestMetrics, CacheMetrics, Check, CollectionMetrics,
-    DebugServer, Health, HealthMetrics, Metrics, Probe, RetentionMetrics, ScrubMetrics, ServerServices,
-    StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
+    DebugServer, Health, HealthMetrics, Metrics, MirrorMetrics, Probe, RetentionMetrics, ScrubMetrics,
+    ServerServices, StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
 };
 use wharf_storage::{
     metered::{Metered, Meters},
@@ -141,6 +141,9 @@ pub(super) fn metrics(
     }
     if let Some(collections) = &services.admin.collections {
         metrics = metrics.with(CollectionMetrics(collections.clone()));
+    }
+    if let Some(mirrors) = &services.mirrors {
+        metrics = metrics.with(MirrorMetrics(Arc::clone(mirrors)));
     }
     if !settings.retention.policy.rules.is_empty() {
         metrics = metrics.with(RetentionMetrics(services.admin.retention.clone()));
