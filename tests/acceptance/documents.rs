@@ -16,16 +16,17 @@ use wharf_testkit::{
 /// Languages whose blocks are commands.
 const COMMANDS: [&str; 2] = ["sh", "console"];
 
-/// A port of the documents, which the tests replace by one that is free.
-const PORT: &str = "5443";
+/// The ports of the documents, which the tests replace by ports that are free: of the server, and of a second one beside it.
+const PORTS: [&str; 2] = ["5443", "5444"];
 
 /// Stands for `wharf`: a server goes on beside the commands that follow, as in a second terminal.
 const SHIM: &str = r#"#!/bin/sh
 if [ "$1" != serve ]; then exec "$WHARF" "$@"; fi
-"$WHARF" "$@" > serve.log 2>&1 &
+log=serve$(wc -l < servers).log
+"$WHARF" "$@" > "$log" 2>&1 &
 echo $! >> servers
-until grep -q 'listening on' serve.log; do
-    kill -0 $! 2> /dev/null || { cat serve.log; exit 1; }
+until grep -q 'listening on' "$log"; do
+    kill -0 $! 2> /dev/null || { cat "$log"; exit 1; }
     sleep 0.05
 done
 "#;
@@ -93,8 +94,16 @@ fn every_block_is_marked() {
 /// Runs the commands of a document, one block after the other.
 fn run(document: &str) {
     let bench = Bench::new();
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let port = free.expect("a free port").port().to_string();
+    // Both are taken before either is given back, so they differ.
+    let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let free = listeners.map(|listener| listener.local_addr().expect("it has an address").port());
+    let [first, second] = free.map(|port| port.to_string());
+    // In one pass: a free port may look like one of the documents.
+    let with_ports = |text: &str| {
+        let parts = text.split(PORTS[0]);
+        let parts: Vec<String> = parts.map(|part| part.replace(PORTS[1], &second)).collect();
+        parts.join(&first)
+    };
     let mut script =
         String::from("set -eu\nPATH=$PWD/bin:$PATH\ntrap 'xargs -r kill < servers' EXIT\n: > servers\n");
     // A configuration of this machine, such as that of Debian's package of registry:2, is not part of an empty place.
@@ -102,9 +111,9 @@ fn run(document: &str) {
     _ = writeln!(script, "export WHARF='{}'", env!("CARGO_BIN_EXE_wharf"));
     for block in blocks(document) {
         if let Some(name) = block.mark.strip_prefix("file=") {
-            bench.write(name, &block.text.replace(PORT, &port));
+            bench.write(name, &with_ports(&block.text));
         } else if block.mark == "run" {
-            script.push_str(&block.text.replace(PORT, &port));
+            script.push_str(&with_ports(&block.text));
         }
     }
     bench.write("bin/wharf", SHIM);

@@ -10,6 +10,7 @@ mod crane;
 mod docker;
 mod helm;
 mod matrix;
+mod mirrors;
 mod oci_client;
 mod oras;
 mod podman;
@@ -31,6 +32,7 @@ fn main() {
     oras::add_to(&mut suite);
     oci_client::add_to(&mut suite);
     matrix::add_to(&mut suite);
+    mirrors::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();
     conclusion.exit();

@@ -2,7 +2,7 @@
 
 mod connections;
 mod digests;
-mod disks;
+pub(crate) mod disks;
 mod incomplete;
 mod load;
 mod manifests;

@@ -11,6 +11,7 @@
 mod admin;
 mod in_process;
 mod input;
+mod mirror;
 mod notify;
 mod races;
 mod rights;

@@ -51,6 +51,7 @@ pub mod tls;
 mod token_issuer;
 pub mod tokens;
 pub mod tool;
+pub mod upstream;
 mod waiting;
 pub mod wire;
 

@@ -27,7 +27,7 @@ wharf_testkit::on_disk![
 /// with it. Works for root, and for every user where user namespaces are allowed.
 ///
 /// Gives `None`, and says so, where neither is the case.
-fn on_small_disk(builder: ServerBuilder) -> Option<Server> {
+pub(crate) fn on_small_disk(builder: ServerBuilder) -> Option<Server> {
     let root = builder.root();
     std::fs::create_dir_all(&root).unwrap();
     let trial = Command::new("unshare")
